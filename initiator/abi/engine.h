@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The contract between the engine (freestanding C++20, no I/O) and its host: the module's C glue,
+ * the simulator, a test.
+ *
+ * The engine has no clock, lock, thread, log or heap. A host hands in bytes, facts and the time, and
+ * after each mutation polls what came of it. A mutation returns a mask of HAWSER_WANT_*: the polls
+ * that are now worth making. Nothing is ever called back.
+ *
+ * Who may call what:
+ *   - struct hawser_connection: only its connection's own I/O thread, without any lock.
+ *   - struct hawser_session: only the session's control thread.
+ *   - functions marked "any thread" read atomics only.
+ * The two kinds of thread talk by messages that the host carries: an order is polled from the session
+ * and handed to a connection's thread; a report is polled from a connection and handed to the session.
+ * An order or a report of an older epoch than the receiver's is ignored by the receiver.
+ *
+ * A task (a SCSI command under its Initiator Task Tag) has one owner: the host until submit, then the
+ * connection, then the host again with its completion or when it comes back parked. Its slot lives in
+ * the engine's memory, indexed by tag.
+ *
+ * Times are milliseconds of a monotonic clock that never starts at 0; HAWSER_NEVER means no deadline.
+ * Lengths are bytes.
+ */
+#ifndef HAWSER_ABI_ENGINE_H
+#define HAWSER_ABI_ENGINE_H
+
+#if defined(__KERNEL__) && !defined(__cplusplus)
+#include <linux/types.h>
+#else
+#include <stdbool.h>
+#include <stdint.h>
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HAWSER_NAME_BYTES 224 /* an iSCSI name of at most 223 bytes and its NUL, RFC 7143 4.2.7.1 */
+#define HAWSER_CONNECTIONS_MAX 16
+#define HAWSER_PORTALS_MAX 16
+#define HAWSER_LUNS_MAX 16
+#define HAWSER_QUEUE_DEPTH_MAX 1024
+#define HAWSER_CDB_MAX 32
+#define HAWSER_SENSE_MAX 96
+#define HAWSER_LINE_MAX 8192 /* the option line with its NUL */
+#define HAWSER_REASON_BYTES 256
+#define HAWSER_NEVER UINT64_MAX
+
+struct hawser_session;
+struct hawser_connection;
+
+/*
+ * Errors. One per cause: X(name, number, words). Numbers are stable (they reach sysfs and tests);
+ * words complete the sentence "connection 2 to 10.0.10.2:3260: ...".
+ */
+#define HAWSER_ERRORS(X)                                                                            \
+    X(NONE, 0, "no error")                                                                          \
+    /* the transport; detail is a positive errno */                                                 \
+    X(CONNECT_FAILED, 1, "TCP connect failed")                                                      \
+    X(CONNECTION_RESET, 2, "connection lost")                                                       \
+    X(CLOSED_BY_TARGET, 3, "target closed the connection")                                          \
+    X(CONNECT_TIMEOUT, 4, "no answer to the TCP connect")                                           \
+    X(LOGIN_TIMEOUT, 5, "no answer to the Login")                                                   \
+    X(NOP_TIMEOUT, 6, "no answer to a NOP-Out")                                                     \
+    X(LOGOUT_TIMEOUT, 7, "no answer to the Logout")                                                 \
+    X(GIVEN_UP, 8, "given up by this host")                                                         \
+    X(SIBLING_LOST, 9, "closed because another connection of the session was lost")                 \
+    /* Login answers, RFC 7143 11.13.5; detail is Status-Class << 8 | Status-Detail */              \
+    X(LOGIN_REDIRECTED, 20, "target redirects the login (0101/0102)")                               \
+    X(LOGIN_INITIATOR_ERROR, 21, "target refuses the login: initiator error (0200)")                \
+    X(LOGIN_AUTHENTICATION_FAILED, 22, "target refuses the login: authentication failure (0201)")   \
+    X(LOGIN_FORBIDDEN, 23, "target refuses the login: not allowed (0202)")                          \
+    X(LOGIN_TARGET_NOT_FOUND, 24, "target is not known there (0203)")                               \
+    X(LOGIN_TARGET_REMOVED, 25, "target was removed (0204)")                                        \
+    X(LOGIN_UNSUPPORTED_VERSION, 26, "target supports another iSCSI version (0205)")                \
+    X(LOGIN_TOO_MANY_CONNECTIONS, 27, "target allows no further connection (0206)")                 \
+    X(LOGIN_MISSING_PARAMETER, 28, "target misses a parameter (0207)")                              \
+    X(LOGIN_CANNOT_INCLUDE, 29, "target cannot include the connection in the session (0208)")       \
+    X(LOGIN_SESSION_TYPE, 30, "target does not support this session type (0209)")                   \
+    X(LOGIN_SESSION_DOES_NOT_EXIST, 31, "target does not know the session (020a)")                  \
+    X(LOGIN_INVALID_DURING_LOGIN, 32, "target got an invalid request during login (020b)")          \
+    X(LOGIN_TARGET_ERROR, 33, "target error (0300)")                                                \
+    X(LOGIN_SERVICE_UNAVAILABLE, 34, "target is busy or not operational (0301)")                    \
+    X(LOGIN_OUT_OF_RESOURCES, 35, "target is out of resources (0302)")                              \
+    X(LOGIN_UNKNOWN_STATUS, 36, "target answers the login with an unknown status")                  \
+    /* what the peer did wrong while logging in */                                                  \
+    X(LOGIN_UNEXPECTED_PDU, 40, "a PDU other than a Login Response during login")                   \
+    X(LOGIN_BAD_STAGE, 41, "Login Response with a wrong stage or T/C bit")                          \
+    X(LOGIN_BAD_FIELD, 42, "Login Response with a wrong ITT, ISID, TSIH, CID or version")           \
+    X(LOGIN_BAD_TEXT, 43, "Login Response text is not key=value pairs")                             \
+    X(LOGIN_DUPLICATE_KEY, 44, "target sent a key twice")                                           \
+    X(LOGIN_BAD_VALUE, 45, "target answered a key with a value that is not allowed")                \
+    X(LOGIN_TOO_LONG, 46, "target's login text is too long")                                        \
+    X(LOGIN_ENDLESS, 47, "login did not end within its number of rounds")                           \
+    X(LOGIN_AUTHENTICATION_REQUIRED, 48, "target demands an authentication that is not configured") \
+    X(LOGIN_NO_TSIH, 49, "target gave no TSIH")                                                     \
+    X(LOGIN_PORTAL_GROUP, 50, "portal belongs to another target portal group")                      \
+    /* what the peer did wrong in full feature phase */                                             \
+    X(UNKNOWN_OPCODE, 60, "a PDU with an unknown opcode")                                           \
+    X(UNEXPECTED_OPCODE, 61, "a PDU that is not allowed in this phase")                             \
+    X(SEGMENT_TOO_LONG, 62, "a data segment beyond MaxRecvDataSegmentLength")                       \
+    X(BAD_AHS, 63, "a PDU with a bad TotalAHSLength")                                               \
+    X(UNKNOWN_TASK, 64, "a PDU for a task that does not exist")                                     \
+    X(WRONG_DIRECTION, 65, "Data-In or R2T against the direction of its command")                   \
+    X(DATA_OUT_OF_RANGE, 66, "Data-In beyond the expected data transfer length")                    \
+    X(DATA_SN, 67, "Data-In out of order")                                                          \
+    X(R2T_OUT_OF_RANGE, 68, "R2T beyond the command's data or of no length")                        \
+    X(R2T_TOO_LONG, 69, "R2T beyond MaxBurstLength")                                                \
+    X(R2T_TOO_MANY, 70, "R2T beyond MaxOutstandingR2T")                                             \
+    X(R2T_SN, 71, "R2T out of order")                                                               \
+    X(STAT_SN, 72, "StatSN out of order")                                                           \
+    X(DATA_MISSING, 73, "command completed but data is missing")                                    \
+    X(BAD_FIELD, 74, "a PDU with a field that its task contradicts")                                \
+    X(REJECTED, 75, "target rejected a PDU")                                                        \
+    X(BAD_NOP, 76, "a NOP-In that answers nothing")                                                 \
+    X(HEADER_DIGEST, 77, "header digest mismatch")                                                  \
+    X(DATA_DIGEST, 78, "data digest mismatch")                                                      \
+    /* asynchronous messages, RFC 7143 11.9.1; detail is the AsyncEvent */                          \
+    X(ASYNC_LOGOUT, 90, "target asks for a logout")                                                 \
+    X(ASYNC_DROP_CONNECTION, 91, "target drops this connection")                                    \
+    X(ASYNC_DROP_SESSION, 92, "target drops every connection")                                      \
+    X(ASYNC_RENEGOTIATE, 93, "target asks for a negotiation")                                       \
+    X(LOGOUT_REFUSED, 94, "target refuses the Logout")                                              \
+    /* options */                                                                                   \
+    X(BAD_OPTION, 110, "bad option")
+
+enum hawser_error {
+#define HAWSER_ERROR_ENUM(name, number, words) HAWSER_ERROR_##name = number,
+    HAWSER_ERRORS(HAWSER_ERROR_ENUM)
+#undef HAWSER_ERROR_ENUM
+};
+
+const char *hawser_error_words(uint32_t error); /* any thread; never NULL */
+/* Whether trying the same login again is pointless (Status-Class 2 and its like). Any thread. */
+bool hawser_error_is_final(uint32_t error);
+
+/* Options ------------------------------------------------------------------------------------ */
+
+struct hawser_address {
+    uint8_t family; /* 0 none, 4, 6 */
+    uint8_t bytes[16]; /* network order; IPv4 in the first four */
+};
+
+struct hawser_portal {
+    struct hawser_address address;
+    struct hawser_address source; /* family 0: routing decides */
+    uint16_t port;
+    char nic[16]; /* "" : routing decides */
+};
+
+/* What this side offers (options), or what was agreed (negotiated). Keys: RFC 7143 13. */
+struct hawser_keys {
+    uint32_t max_connections;
+    uint32_t max_recv_data_segment_length; /* ours: what the target may send */
+    uint32_t max_xmit_data_segment_length; /* the target's declaration: what we may send */
+    uint32_t max_burst_length;
+    uint32_t first_burst_length;
+    uint32_t max_outstanding_r2t;
+    uint16_t default_time2wait_s;
+    uint16_t default_time2retain_s;
+    uint8_t initial_r2t;
+    uint8_t immediate_data;
+    uint8_t data_pdu_in_order;
+    uint8_t data_sequence_in_order;
+    uint8_t error_recovery_level;
+    uint8_t header_digest; /* offer: bit 0 None, bit 1 CRC32C; agreed: 0 or 1 */
+    uint8_t data_digest;
+    uint8_t reserved;
+};
+
+struct hawser_options {
+    char target_name[HAWSER_NAME_BYTES];
+    char initiator_name[HAWSER_NAME_BYTES];
+    char alias[64];
+    struct hawser_portal portals[HAWSER_PORTALS_MAX];
+    uint32_t portal_count;
+    uint32_t connection_count;
+    uint32_t luns[HAWSER_LUNS_MAX];
+    uint32_t lun_count; /* 0: all */
+    uint32_t queue_depth;
+    uint32_t timeout_ms; /* first login */
+    uint32_t login_timeout_ms; /* one connection, connect included */
+    uint32_t noop_out_interval_ms; /* 0: off */
+    uint32_t noop_out_timeout_ms;
+    uint32_t logout_timeout_ms;
+    uint32_t grace_ms;
+    uint8_t root;
+    uint8_t cpus_given;
+    char cpus[64];
+    struct hawser_keys offer;
+};
+
+/*
+ * Parses the words after "connect " (docs/contracts.md). On failure returns HAWSER_ERROR_BAD_OPTION
+ * and one line in reason that names key, value and what is allowed. Never reads past length.
+ */
+uint32_t hawser_options_parse(const char *line, uint32_t length, struct hawser_options *options,
+                              char reason[HAWSER_REASON_BYTES]);
+/* "10.0.10.2:3260" or "[fe80::1]:3260"; out holds at least 64 bytes. Any thread. */
+void hawser_portal_format(const struct hawser_address *address, uint16_t port, char out[64]);
+
+/* Masks that mutations return ---------------------------------------------------------------- */
+
+#define HAWSER_WANT_TRANSMIT 1u   /* poll_transmit has something (given room) */
+#define HAWSER_WANT_COMPLETION 2u /* poll_completion */
+#define HAWSER_WANT_REPORT 4u     /* poll_report, and hand it to the session's control thread */
+#define HAWSER_WANT_CLOSE 8u      /* close the socket, then handle_closed; nothing else helps */
+#define HAWSER_WANT_TIMEOUT 16u   /* poll_timeout has changed */
+#define HAWSER_WANT_WAKE 32u      /* the window opened: wake connections of session_window_waiters */
+#define HAWSER_WANT_PLACEMENT 64u /* the next received bytes belong into a task's buffer */
+#define HAWSER_WANT_ORDER 128u    /* (session) poll_order */
+#define HAWSER_WANT_FIN 256u      /* send no more: shutdown(SHUT_WR), go on receiving */
+
+/* The session: control thread ------------------------------------------------------------------ */
+
+/* How much memory a session of these options takes, all of it, for its whole life. 64-byte aligned. */
+uint64_t hawser_session_bytes(const struct hawser_options *options);
+/* memory: zeroed, hawser_session_bytes() long, 64-byte aligned, outlives the session.
+ * random seeds the ISID qualifier where isid_qualifier is 0: a root session's ISID must be the same at
+ * each boot (RFC 7143 11.12.5), so a host gives a stable qualifier (1..0xffff) per session to a target. */
+struct hawser_session *hawser_session_create(void *memory, const struct hawser_options *options,
+                                             uint16_t isid_qualifier, uint32_t random);
+struct hawser_connection *hawser_session_connection(struct hawser_session *session, uint32_t index);
+
+enum hawser_order_kind {
+    /* Open TCP to options.portals[portal], then hawser_connection_start_login(order.login).
+     * The connection's login_timeout runs from here: call start_connect first. */
+    HAWSER_ORDER_CONNECT = 1,
+    /* hawser_connection_drain: send nothing more, read until EOF or the deadline, then close. */
+    HAWSER_ORDER_DRAIN,
+    /* hawser_connection_abandon: close now (a login or connect in progress included). */
+    HAWSER_ORDER_CLOSE,
+    /* hawser_connection_logout(order.logout_reason). */
+    HAWSER_ORDER_LOGOUT,
+    /* The session is LOGGED_IN: parked commands go to connections that are logged in. The first one
+     * means that the LUNs can be scanned; `first` says so. */
+    HAWSER_ORDER_RELEASE,
+    /* Every connection asked for is logged in or has failed once since the last RELEASE. */
+    HAWSER_ORDER_SETTLED,
+    /* The session is over (FREE), all sockets are closed; error says why (NONE: a Logout as asked). */
+    HAWSER_ORDER_ENDED,
+};
+
+struct hawser_login_order {
+    uint8_t isid[6];
+    uint16_t tsih; /* 0: leading */
+    uint16_t cid;
+    uint8_t leading;
+    uint8_t reserved;
+    uint32_t random;
+    uint16_t target_portal_group_tag; /* to hold a further connection to; valid unless leading */
+    struct hawser_keys session_keys;  /* what the leading connection agreed; unused when leading */
+};
+
+struct hawser_order {
+    uint32_t kind;
+    uint32_t index; /* the connection; unused for RELEASE, SETTLED, ENDED */
+    uint32_t epoch;
+    uint32_t portal;
+    uint32_t error;
+    uint32_t detail;
+    uint64_t deadline_ms; /* DRAIN */
+    uint8_t logout_reason; /* RFC 7143 11.14.1 */
+    uint8_t first;
+    struct hawser_login_order login;
+};
+
+enum hawser_report_kind {
+    HAWSER_REPORT_LOGGED_IN = 1,
+    HAWSER_REPORT_LOST,             /* it carries nothing any more; CLOSED follows */
+    HAWSER_REPORT_CLOSED,           /* its socket is gone and its tasks are parked */
+    HAWSER_REPORT_LOGGED_OUT,       /* Logout answered; detail is the response; CLOSED follows */
+    HAWSER_REPORT_LOGOUT_REQUESTED, /* async event 1: Logout within detail seconds */
+};
+
+struct hawser_report {
+    uint32_t kind;
+    uint32_t index;
+    uint32_t epoch;
+    uint32_t error;
+    uint32_t detail;
+    uint16_t tsih;
+    uint16_t target_portal_group_tag;
+    uint16_t time2wait_s;   /* as an async message or a Logout Response says; 0xffff: not said */
+    uint16_t time2retain_s; /* the same */
+    struct hawser_address redirect; /* LOGIN_REDIRECTED */
+    uint16_t redirect_port;
+    struct hawser_keys keys; /* LOGGED_IN */
+};
+
+/* Begin: orders the leading login. */
+uint32_t hawser_session_start(struct hawser_session *session, uint64_t now_ms);
+/* End it: Logout on every connection, the last one for the session; ENDED follows, at the latest after
+ * twice logout_timeout. Before the first login: ends at once. */
+uint32_t hawser_session_logout(struct hawser_session *session, uint64_t now_ms);
+/* End it without a word on the wire (grace is over). ENDED follows when all sockets are closed. */
+uint32_t hawser_session_abandon(struct hawser_session *session, uint64_t now_ms);
+uint32_t hawser_session_handle_report(struct hawser_session *session,
+                                      const struct hawser_report *report, uint64_t now_ms);
+uint32_t hawser_session_handle_timeout(struct hawser_session *session, uint64_t now_ms);
+bool hawser_session_poll_order(struct hawser_session *session, struct hawser_order *order);
+uint64_t hawser_session_poll_timeout(struct hawser_session *session);
+
+enum hawser_session_state { HAWSER_SESSION_FREE = 1, HAWSER_SESSION_LOGGED_IN, HAWSER_SESSION_FAILED };
+
+struct hawser_session_snapshot {
+    uint32_t state; /* enum hawser_session_state: RFC 7143 8.3 Q1, Q3, Q4 */
+    uint32_t epoch;
+    uint32_t reinstatements;
+    uint32_t connections_granted;
+    uint32_t last_error; /* of any connection */
+    uint32_t last_detail;
+    uint32_t last_index;
+    uint32_t errors[HAWSER_PORTALS_MAX];  /* the last one of each portal, for "no portal logged in" */
+    uint32_t details[HAWSER_PORTALS_MAX];
+    uint8_t isid[6];
+    uint16_t tsih;
+    uint16_t target_portal_group_tag;
+    struct hawser_keys keys;
+};
+/* Control thread; a host publishes it for sysfs. */
+void hawser_session_read(const struct hawser_session *session,
+                         struct hawser_session_snapshot *snapshot);
+
+struct hawser_window {
+    uint32_t cmd_sn;
+    uint32_t exp_cmd_sn;
+    uint32_t max_cmd_sn;
+};
+void hawser_session_window(const struct hawser_session *session,
+                           struct hawser_window *window); /* any thread */
+/* Takes the bit mask of connections that wait for the window and clears it. Any thread. */
+uint32_t hawser_session_window_waiters(struct hawser_session *session);
+
+/* A connection: its own thread ------------------------------------------------------------------ */
+
+/* An order CONNECT arrived; the host now connects TCP. Starts login_timeout. */
+uint32_t hawser_connection_start_connect(struct hawser_connection *connection,
+                                         const struct hawser_order *order, uint64_t now_ms);
+/* TCP is up: the first Login Request is ready to be polled. */
+uint32_t hawser_connection_handle_connected(struct hawser_connection *connection, uint64_t now_ms);
+/* TCP failed, was reset or ended: error is CONNECT_FAILED, CONNECTION_RESET or CLOSED_BY_TARGET,
+ * detail a positive errno. Gives LOST (or nothing while draining) and WANT_CLOSE. */
+uint32_t hawser_connection_handle_disconnected(struct hawser_connection *connection, uint32_t error,
+                                               uint32_t detail, uint64_t now_ms);
+/* The socket is closed, and nothing of it can reach the wire or a task's pages any more. Every task
+ * comes back by poll_parked; when that is empty poll_report gives CLOSED. Idempotent. */
+uint32_t hawser_connection_handle_closed(struct hawser_connection *connection, uint64_t now_ms);
+uint32_t hawser_connection_drain(struct hawser_connection *connection, uint32_t epoch,
+                                 uint64_t deadline_ms, uint64_t now_ms);
+uint32_t hawser_connection_abandon(struct hawser_connection *connection, uint64_t now_ms);
+uint32_t hawser_connection_logout(struct hawser_connection *connection, uint8_t reason,
+                                  uint64_t now_ms);
+uint32_t hawser_connection_handle_timeout(struct hawser_connection *connection, uint64_t now_ms);
+uint64_t hawser_connection_poll_timeout(struct hawser_connection *connection);
+bool hawser_connection_poll_report(struct hawser_connection *connection, struct hawser_report *report);
+
+/* Commands */
+#define HAWSER_DATA_NONE 0
+#define HAWSER_DATA_READ 1
+#define HAWSER_DATA_WRITE 2
+
+struct hawser_command {
+    uint32_t tag; /* 0 .. queue_depth - 1; the host reuses it only after completion or park */
+    uint32_t length; /* Expected Data Transfer Length */
+    uint8_t lun[8];  /* as on the wire, SAM-5 4.7 */
+    uint8_t cdb[HAWSER_CDB_MAX];
+    uint8_t cdb_length;
+    uint8_t direction;      /* HAWSER_DATA_* */
+    uint8_t task_attribute; /* RFC 7143 11.3.1 ATTR: 1 simple, 2 ordered, 3 head of queue */
+    uint8_t reserved;
+};
+/* Whether submit would take a command (LOGGED_IN and not draining or logging out). */
+bool hawser_connection_accepts(const struct hawser_connection *connection);
+/* Takes the task. Only when accepts() says so. */
+uint32_t hawser_connection_submit(struct hawser_connection *connection,
+                                  const struct hawser_command *command);
+
+struct hawser_completion {
+    uint32_t tag;
+    uint8_t response; /* RFC 7143 11.4.3: 0 completed at target, else status means nothing */
+    uint8_t status;   /* SCSI status */
+    uint8_t overflow; /* residual counts what did not fit */
+    uint8_t reserved;
+    uint32_t residual; /* bytes not transferred (or not fitting) */
+    uint32_t sense_length;
+    const uint8_t *sense; /* valid until the tag is submitted again */
+};
+bool hawser_connection_poll_completion(struct hawser_connection *connection,
+                                       struct hawser_completion *completion);
+/* After handle_closed: the tasks that had not completed. Their buffers are the host's again. */
+bool hawser_connection_poll_parked(struct hawser_connection *connection, uint32_t *tag);
+
+/* Sending. What to send now, given room bytes of socket space: bytes of the engine's, then data of a
+ * task. The same answer until handle_transmitted moves on; a partial send is fine. New commands take
+ * their CmdSN here, immediately before they go out, so a host polls only when it will send at once. */
+struct hawser_transmit {
+    const uint8_t *bytes;
+    uint32_t bytes_length;
+    uint32_t tag;
+    uint32_t data_offset; /* into the task's data */
+    uint32_t data_length; /* 0: none */
+    uint32_t more;        /* more follows at once: MSG_MORE */
+};
+bool hawser_connection_poll_transmit(struct hawser_connection *connection, uint32_t room,
+                                     struct hawser_transmit *transmit);
+uint32_t hawser_connection_handle_transmitted(struct hawser_connection *connection, uint32_t length,
+                                              uint64_t now_ms);
+
+/* Receiving. Eats bytes and returns how many; *wants gets the mask. It stops early only with
+ * WANT_PLACEMENT: the next bytes go to poll_placement's place, and handle_placed tells how many did.
+ * After WANT_CLOSE every byte is eaten and ignored. Sends nothing, so it may run under the socket's
+ * lock. */
+struct hawser_placement {
+    uint32_t tag;
+    uint32_t offset; /* into the task's data; offset + length is within its length */
+    uint32_t length;
+};
+uint32_t hawser_connection_handle_received(struct hawser_connection *connection, const uint8_t *bytes,
+                                           uint32_t length, uint64_t now_ms, uint32_t *wants);
+bool hawser_connection_poll_placement(struct hawser_connection *connection,
+                                      struct hawser_placement *placement);
+uint32_t hawser_connection_handle_placed(struct hawser_connection *connection, uint32_t length);
+
+/* RFC 7143 8.2: S1, S2, S4, S5, S6, S7, S8 */
+enum hawser_connection_state {
+    HAWSER_CONNECTION_FREE = 1,
+    HAWSER_CONNECTION_XPT_WAIT = 2,
+    HAWSER_CONNECTION_IN_LOGIN = 4,
+    HAWSER_CONNECTION_LOGGED_IN = 5,
+    HAWSER_CONNECTION_IN_LOGOUT = 6,
+    HAWSER_CONNECTION_LOGOUT_REQUESTED = 7,
+    HAWSER_CONNECTION_CLEANUP_WAIT = 8,
+};
+
+struct hawser_counters {
+    uint64_t commands;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint32_t logins;
+    uint32_t losses;
+    uint32_t state; /* enum hawser_connection_state */
+    uint32_t last_error;
+    uint32_t last_detail;
+    uint32_t tasks; /* owned now */
+};
+void hawser_connection_counters(const struct hawser_connection *connection,
+                                struct hawser_counters *counters); /* any thread */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
