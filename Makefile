@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The front door. Thin: user space and tests are CMake's, the module Kbuild's (tools/build-module).
+# A line `target: ... ## text` is a line of `make help`; `##@ text` starts a group there.
+
+# Each step needs the one before it; the steps run in parallel inside.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-shell deps build module images check check-unit check-qemu tidy format clean
+
+JOBS ?= $(shell nproc)
+# Asked for when used, not when read: `make deps` may install the kernel that is then found.
+KDIR ?= $(or $(KERNEL_DIR),$(shell tools/kernel-dir))
+CTEST = ctest --test-dir build/cmake --output-on-failure
+
+##@ See it
+demo: deps build module images ## boot a diskless machine over one session of four connections, proven
+	build/bin/hawser-demo
+
+demo-shell: deps build module images ## the same machine, a console login, until you power it off
+	build/bin/hawser-demo --shell
+
+##@ Build
+deps: ## install what is missing: names it first; sudo unless root
+	@tools/deps
+
+build: build/cmake/build.ninja ## programs and tests, to build/bin
+	cmake --build build/cmake --parallel $(JOBS)
+
+module: ## build/module/hawser.ko; KDIR=... (or KERNEL_DIR=) chooses the kernel
+	KDIR="$(KDIR)" tools/build-module build/module
+
+images: build module ## build/images: vmlinuz, initrd.img, boot.ipxe, root.img
+	images/build
+
+##@ Check
+check: deps build module images ## everything: style, units, module without warnings, machines
+	KDIR="$(KDIR)" $(CTEST) --parallel $(JOBS)
+
+check-unit: build/cmake/build.ninja ## unit tests alone: seconds, no root
+	cmake --build build/cmake --parallel $(JOBS) --target hawser-unit
+	$(CTEST) --parallel $(JOBS) --label-regex '^unit$$'
+
+check-qemu: build module images ## machines alone; T=name picks scenarios by name
+	$(CTEST) --label-regex '^qemu$$' $(if $(T),--tests-regex "$(T)")
+
+tidy: build/cmake/build.ninja ## style as a test: lengths, includes, names, symbols
+	@cmake --build build/cmake --parallel $(JOBS) --target hawser-tidy
+	build/bin/hawser-tidy .
+
+##@ Keep house
+format: ## clang-format on C++ (initiator/kernel follows checkpatch: left alone)
+	git ls-files '*.cpp' '*.h' '*.hpp' ':!initiator/kernel' | xargs clang-format -i
+
+clean: ## remove build/; the cache of slow things stays (~/.cache/hawser)
+	rm -rf build
+
+help: ## this page
+	@echo 'Hawser: the root disk of a diskless machine, over one iSCSI session of many connections.'
+	@sed -n -e 's/^##@ /\n/p' -e 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+build/cmake/build.ninja: | tools/deps
+	@command -v cmake >/dev/null && command -v ninja >/dev/null || { \
+		echo 'make: cmake or ninja is missing: run "make deps" first' >&2; exit 1; }
+	cmake -S . -B build/cmake -G Ninja
