@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Waiting for lines of the console, and finding those that must not be there.
+
+#include "serial_log.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+namespace hawser::qemu {
+
+std::vector<std::string> kernel_complaints(const std::vector<Line>& lines) {
+    static const std::regex k_complaint(
+        "WARNING: (CPU|possible|inconsistent|suspicious|bad)|BUG: |Oops|kernel BUG at|"
+        "general protection fault|Kernel panic|blocked for more than|hung task|soft lockup|"
+        "rcu_(sched|preempt).*(stall|detected)|INFO: (possible|inconsistent|lockdep)|"
+        "DEBUG_LOCKS_WARN|UBSAN|KASAN|scheduling while atomic|sleeping function called|"
+        "Call Trace:|disagrees about version of symbol|I/O error|EXT4-fs error|"
+        "Remounting filesystem read-only|Device offlined");
+    std::vector<std::string> found;
+    for (const auto& line : lines) {
+        if (std::regex_search(line.text, k_complaint)) {
+            found.push_back(line.text);
+        }
+    }
+    return found;
+}
+
+Match SerialLog::expect(const std::string& expression, Seconds limit, size_t from_line) {
+    auto found = stream_.wait_for(std::regex(expression), Deadline(limit), from_line);
+    if (found) {
+        return *found;
+    }
+    auto all = stream_.lines();
+    std::string tail;
+    for (size_t i = all.size() > 25 ? all.size() - 25 : 0; i < all.size(); ++i) {
+        tail += "    " + all[i].text + "\n";
+    }
+    throw std::runtime_error(fmt::format("console: no line with `{}` {}; the last lines are:\n{}",
+                                         expression,
+                                         stream_.ended()
+                                             ? std::string("before the machine ended")
+                                             : fmt::format("within {:.0f} s", limit.count()),
+                                         tail));
+}
+
+std::optional<Match> SerialLog::find(const std::string& expression, size_t from_line) {
+    return stream_.wait_for(std::regex(expression), Deadline(Seconds(0)), from_line);
+}
+
+}  // namespace hawser::qemu

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// An iSCSI target on a loopback port of the host, with one disk image behind LUN 1 (tgt: LUN 0 is its
+// controller) or LUN 0 (LIO). Two kinds: tgt as a process, LIO in a machine of its own.
+
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "deadline.h"
+
+namespace hawser::qemu {
+
+struct TargetOptions {
+    std::filesystem::path directory;   // where target.log goes
+    std::filesystem::path image;       // empty: a target without a disk
+    std::string name = "iqn.2026-11.example.quay:root";
+    unsigned max_connections = 8;
+};
+
+class Target {
+public:
+    virtual ~Target() = default;
+    virtual uint16_t port() const = 0;
+    virtual unsigned lun() const = 0;
+    virtual const std::string& name() const = 0;
+    virtual const char* kind() const = 0;
+    // Killed without a word, and started again at once on the same port.
+    virtual void kill_and_restart() = 0;
+    // Ends it in order, so that the image is whole on the host's disk.
+    virtual void stop() = 0;
+};
+
+std::unique_ptr<Target> make_tgt(const TargetOptions& options);
+std::unique_ptr<Target> make_lio(const TargetOptions& options);
+
+}  // namespace hawser::qemu

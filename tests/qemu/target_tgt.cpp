@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// tgt: a daemon of our own beside any other, with its own port, control port and control socket.
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <stdexcept>
+
+#include "http_server.h"
+#include "target.h"
+
+namespace hawser::qemu {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TargetTgt : public Target {
+public:
+    explicit TargetTgt(const TargetOptions& options)
+        : options_(options),
+          port_(free_port()),
+          // The control port is no TCP port: it only tells daemons apart, as the socket's suffix.
+          control_port_(std::to_string(::getpid() % 30000 + 1)),
+          socket_(fs::temp_directory_path() / fmt::format("hawser-tgt-{}", ::getpid())) {
+        fs::create_directories(options_.directory);
+        fs::remove(log());
+        start();
+    }
+
+    ~TargetTgt() override {
+        daemon_.reset();
+        remove_socket();
+    }
+
+    uint16_t port() const override { return port_; }
+    unsigned lun() const override { return 1; }
+    const std::string& name() const override { return options_.name; }
+    const char* kind() const override { return "tgt"; }
+
+    void kill_and_restart() override {
+        daemon_->kill();
+        start();
+    }
+
+    void stop() override {
+        daemon_.reset();
+        remove_socket();
+    }
+
+private:
+    fs::path log() const { return options_.directory / "target.log"; }
+
+    void remove_socket() const {
+        std::error_code ignored;
+        fs::remove(socket_.string() + "." + control_port_, ignored);
+        fs::remove(socket_.string() + "." + control_port_ + ".lock", ignored);
+    }
+
+    void start() {
+        remove_socket();
+        daemon_ = std::make_unique<Process>(
+            Arguments{"tgtd", "-f", "-C", control_port_, "--iscsi",
+                      fmt::format("portal=127.0.0.1:{}", port_)},
+            Process::Options{.output = log(), .append = true, .terminal = false,
+                             .environment = {"TGT_IPC_SOCKET=" + socket_.string()}});
+        // tgtd listens for tgtadm before it knows any target, so no initiator is let in half-way:
+        // the target is bound to ALL last.
+        wait_until_listening(port_, *daemon_, Deadline(Seconds(15)));
+        admin({"--op", "new", "--mode", "target", "--tid", "1", "--targetname", options_.name});
+        admin({"--op", "update", "--mode", "target", "--tid", "1", "--name", "MaxConnections",
+               "--value", std::to_string(options_.max_connections)});
+        if (!options_.image.empty()) {
+            admin({"--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", "1",
+                   "--backing-store", options_.image.string()});
+        }
+        admin({"--op", "bind", "--mode", "target", "--tid", "1", "--initiator-address", "ALL"});
+        std::ofstream(log(), std::ios::app)
+            << admin({"--op", "show", "--mode", "target"}) << std::flush;
+    }
+
+    std::string admin(const Arguments& words) {
+        Arguments line{"tgtadm", "-C", control_port_, "--lld", "iscsi"};
+        line.insert(line.end(), words.begin(), words.end());
+        return run_checked(line, Seconds(20), {"TGT_IPC_SOCKET=" + socket_.string()});
+    }
+
+    TargetOptions options_;
+    uint16_t port_;
+    std::string control_port_;
+    fs::path socket_;
+    std::unique_ptr<Process> daemon_;
+};
+
+}  // namespace
+
+std::unique_ptr<Target> make_tgt(const TargetOptions& options) {
+    return std::make_unique<TargetTgt>(options);
+}
+
+}  // namespace hawser::qemu
