@@ -11,10 +11,10 @@
 JOBS ?= $(shell nproc)
 # Asked for when used, not when read: `make deps` may install the kernel that is then found.
 KDIR ?= $(or $(KERNEL_DIR),$(shell tools/kernel-dir))
-CTEST = ctest --test-dir build/cmake --output-on-failure
+CTEST = ctest --test-dir build/cmake --output-on-failure --no-tests=error
 
 ##@ See it
-demo: deps build module images ## boot a diskless machine over one session of four connections, proven
+demo: deps build module images ## boot a diskless machine over one session of four connections; prove it
 	build/bin/hawser-demo
 
 demo-shell: deps build module images ## the same machine, a console login, until you power it off
@@ -56,8 +56,8 @@ clean: ## remove build/; the cache of slow things stays (~/.cache/hawser)
 	rm -rf build
 
 help: ## this page
-	@echo 'Hawser: the root disk of a diskless machine, over one iSCSI session of many connections.'
-	@sed -n -e 's/^##@ /\n/p' -e 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@echo 'Hawser: the root disk of a diskless machine over one many-stranded iSCSI session.'
+	@sed -n -e 's/^##@ /\n/p' -e 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 build/cmake/build.ninja: | tools/deps
 	@command -v cmake >/dev/null && command -v ninja >/dev/null || { \

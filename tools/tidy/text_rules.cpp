@@ -40,18 +40,16 @@ std::string_view strip_comment_mark(std::string_view line) {
     return line;
 }
 
-bool is_comment(std::string_view line) {
-    const size_t start = line.find_first_not_of(" \t");
-    if (start == line.npos) return false;
-    line.remove_prefix(start);
-    return line.starts_with("//") || line.starts_with("/*") || line.starts_with("*") ||
-           (line.starts_with("#") && !line.starts_with("#!"));
+bool is_comment(std::string_view line, Language language) {
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+    if (language == Language::Cpp) return line.starts_with("/") || line.starts_with("*");
+    return line.starts_with("#") && !line.starts_with("#!");
 }
 
 // The licence stands in the first line, below "#!" where there is one; then a comment says what the
 // file is.
 void check_header(std::string_view path, const std::vector<std::string_view>& lines,
-                  Findings& findings) {
+                  Language language, Findings& findings) {
     size_t at = !lines.empty() && lines[0].starts_with("#!") ? 1 : 0;
     if (at >= lines.size() || lines[at].find(k_licence) == std::string_view::npos) {
         findings.push_back(
@@ -61,10 +59,7 @@ void check_header(std::string_view path, const std::vector<std::string_view>& li
     }
     const size_t last = std::min(lines.size(), at + 4);
     for (++at; at < last; ++at) {
-        const bool preprocessor =
-            lines[at].starts_with("#include") || lines[at].starts_with("#define");
-        if (!preprocessor && is_comment(lines[at]) && strip_comment_mark(lines[at]).size() > 3)
-            return;
+        if (is_comment(lines[at], language) && strip_comment_mark(lines[at]).size() > 3) return;
     }
     findings.push_back(
         {std::string(path), 2, "no header comment: say below the licence line what this file is"});
@@ -124,7 +119,7 @@ void check_text(std::string_view path, std::string_view text, Findings& findings
                             std::to_string(lines.size()) + " lines long: at most " +
                                 std::to_string(k_max_file_lines) + "; split it by noun"});
     }
-    check_header(path, lines, findings);
+    check_header(path, lines, language, findings);
 }
 
 Findings check_file(std::string_view path, std::string_view text) {
