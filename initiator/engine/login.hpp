@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The Login Phase of one connection, RFC 7143 6.3: the stages and their text. No I/O, no memory but
+// its own. One Login Request is outstanding at any time (6.3): poll_request gives it once, and the
+// next one only after handle_response took its answer.
+#pragma once
+
+#include "abi/engine.h"
+#include "engine/negotiation.hpp"
+#include "wire/bhs.hpp"
+#include "wire/text.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace hawser {
+
+// RFC 7143 6.2 asks for at least six exchanges; CHAP in both directions and text that arrives in
+// pieces fit well into these.
+inline constexpr uint32_t k_login_rounds_max = 32;
+// RFC 7143 6.1: at least 8192 bytes of key=value data are accepted in a negotiation sequence.
+inline constexpr size_t k_login_text_bytes_max = 8192;
+// The default MaxRecvDataSegmentLength holds for both sides during login, RFC 7143 6.3.
+inline constexpr size_t k_login_segment_bytes_max = 8192;
+// Pairs in one logical text data segment.
+inline constexpr size_t k_login_pairs_max = 128;
+
+enum class LoginState : uint8_t {
+    Idle,        // begin() was not called
+    Security,    // SecurityNegotiation, CSG 0
+    Operational, // LoginOperationalNegotiation, CSG 1
+    FullFeature, // FullFeaturePhase, 3
+    Failed,
+};
+
+class Login {
+  public:
+    // Takes from options and order all that the login needs; refers to neither afterwards.
+    void begin(const hawser_options &options, const hawser_login_order &order);
+
+    // The next Login Request: everything in the header but ITT, CmdSN and ExpStatSN, which the
+    // connection fills. False when nothing is to be sent now. text is valid until the next
+    // handle_response.
+    bool poll_request(wire::LoginRequest &header, std::span<const uint8_t> &text);
+
+    // One whole Login Response, of which the connection has checked opcode, ITT and StatSN (the
+    // latter only with Status-Class 0: RFC 7143 11.13.4). Returns enum hawser_error.
+    uint32_t handle_response(const wire::LoginResponse &header, std::span<const uint8_t> text);
+
+    bool done() const { return m_state == LoginState::FullFeature; }
+    LoginState state() const { return m_state; }
+    // Status-Class << 8 | Status-Detail of the failing response; 0 when it is no status that failed.
+    uint32_t detail() const { return m_detail; }
+    // Once done: what was agreed. On a further connection the session-wide keys are the session's.
+    const hawser_keys &keys() const { return m_negotiation.keys(); }
+    uint16_t tsih() const { return m_tsih; }
+    uint16_t target_portal_group_tag() const { return m_portal_group_tag; }
+    // With LOGIN_REDIRECTED: where to. Family 0: the target named a host, which cannot be looked up
+    // here, or nothing that is an address.
+    const hawser_address &redirect() const { return m_redirect; }
+    uint16_t redirect_port() const { return m_redirect_port; }
+
+  private:
+    uint32_t fail(uint32_t error);
+    void enter(LoginState state);
+    uint32_t handle_status(const wire::LoginResponse &header, std::span<const uint8_t> text);
+    uint32_t check_fields(const wire::LoginResponse &header) const;
+    uint32_t gather(std::span<const uint8_t> text);
+    uint32_t handle_text(bool transit);
+    uint32_t handle_pair(const wire::TextPair &pair);
+    uint32_t conclude_stage(const wire::LoginResponse &header);
+    void take_redirect(std::span<const uint8_t> text);
+
+    Negotiation m_negotiation;
+    LoginState m_state = LoginState::Idle;
+    bool m_request_ready = false;
+    bool m_asked_transit = false;   // the outstanding request had T
+    bool m_asked_continue = false;  // the outstanding request had C
+    bool m_answers_wanted = false;  // the target proposed something in its last text
+    bool m_leading = true;
+    bool m_portal_group_seen = false;
+    uint8_t m_isid[6] = {};
+    uint16_t m_cid = 0;
+    uint16_t m_tsih = 0;
+    uint16_t m_expected_portal_group_tag = 0;
+    uint16_t m_portal_group_tag = 0;
+    uint16_t m_redirect_port = 0;
+    hawser_address m_redirect = {};
+    uint32_t m_detail = 0;
+    uint32_t m_rounds = 0;
+    size_t m_sent = 0; // bytes of m_request_text that earlier requests carried
+    wire::TextWriter m_writer;
+    size_t m_received = 0;
+    uint8_t m_request_text[k_login_segment_bytes_max] = {};
+    uint8_t m_response_text[k_login_text_bytes_max] = {};
+};
+
+} // namespace hawser
