@@ -14,7 +14,7 @@ KDIR ?= $(or $(KERNEL_DIR),$(shell tools/kernel-dir))
 CTEST = ctest --test-dir build/cmake --output-on-failure --no-tests=error
 
 ##@ See it
-demo: deps build module images ## boot a diskless machine over one session of four connections; prove it
+demo: deps build module images ## boot a diskless machine over one session of four connections
 	build/bin/hawser-demo
 
 demo-shell: deps build module images ## the same machine, a console login, until you power it off
