@@ -122,7 +122,7 @@ inline constexpr uint32_t k_max = (1u << 24) - 1;
 
 // clang-format off
 inline constexpr Key k_keys[k_key_count] = {
-    // name                      type     result    default min     max     use   scope stage senders
+    // name                      type     result    default min     max     use   scope stage
     {"AuthMethod",               List,    First,    0,      0,      3,      IO,   CO, Sec, Both},
     {"HeaderDigest",             List,    First,    0,      0,      1,      IO,   CO, Op,  Both},
     {"DataDigest",               List,    First,    0,      0,      1,      IO,   CO, Op,  Both},
@@ -166,8 +166,8 @@ static_assert(stands_at(KeyId::OFMarkInt, "OFMarkInt"));
 
 } // namespace key_table
 
-// The values of the List keys, in the order in which offers and hawser_keys count them, and which of
-// them this side can do: a mask of indexes.
+// The values of the List keys, in the order in which offers and hawser_keys count them, and which
+// of them this side can do: a mask of indexes.
 struct KeyList {
     KeyId key;
     uint32_t supported;
