@@ -138,7 +138,8 @@ std::optional<Match> ByteStream::wait_for(const std::regex& expression, Deadline
         for (; next < lines_.size(); ++next) {
             std::smatch found;
             if (std::regex_search(lines_[next].text, found, expression)) {
-                return Match{next, lines_[next].at, lines_[next].text, {found.begin(), found.end()}};
+                return Match{
+                    next, lines_[next].at, lines_[next].text, {found.begin(), found.end()}};
             }
             // The last line may still grow: look at it again when it has.
             if (next + 1 == lines_.size() && line_open_) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// A unix socket of QEMU's, read by a thread of its own into timed lines. Serial console, guest shell
-// and QMP are all read through this. A waiter sleeps on a condition until a line arrives, the stream
-// ends, or its deadline passes. A line that has not ended yet (a prompt) counts as the last line.
+// A unix socket of QEMU's, read by a thread of its own into timed lines. Serial console, guest
+// shell and QMP are all read through this. A waiter sleeps on a condition until a line arrives, the
+// stream ends, or its deadline passes. A line that has not ended yet (a prompt) counts as the last
+// line.
 
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// A point in time by which something must have happened. Every wait in this harness is a wait for an
-// event, with one of these as its bound; nothing sleeps.
+// A point in time by which something must have happened. Every wait in this harness is a wait for
+// an event, with one of these as its bound; nothing sleeps.
 
 #pragma once
 

@@ -32,8 +32,8 @@ FileSystemState inspect_file_system(const fs::path& image) {
     bool marked_clean = std::regex_search(header, k_state);
     auto check = run({"/sbin/e2fsck", "-f", "-n", image.string()}, Seconds(300));
     state.clean = check.status == 0 && marked_clean && !state.needs_recovery;
-    state.report = fmt::format("e2fsck -f -n: exit status {}\n{}{}", check.status, check.output,
-                               check.errors);
+    state.report =
+        fmt::format("e2fsck -f -n: exit status {}\n{}{}", check.status, check.output, check.errors);
     return state;
 }
 

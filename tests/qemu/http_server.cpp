@@ -61,10 +61,10 @@ void wait_until_listening(uint16_t port, Process& process, Deadline deadline) {
 
 HttpServer::HttpServer(const std::filesystem::path& folder, const std::filesystem::path& log)
     : port_(free_port()),
-      process_({"busybox", "httpd", "-f", "-vv", "-p", fmt::format("127.0.0.1:{}", port_), "-h",
-                folder.string()},
-               Process::Options{.output = log, .append = false, .terminal = false,
-                                .environment = {}}) {
+      process_(
+          {"busybox", "httpd", "-f", "-vv", "-p", fmt::format("127.0.0.1:{}", port_), "-h",
+           folder.string()},
+          Process::Options{.output = log, .append = false, .terminal = false, .environment = {}}) {
     wait_until_listening(port_, process_, Deadline(Seconds(10)));
 }
 

@@ -39,8 +39,9 @@ Machine::Machine(const MachineOptions& options)
     auto log = options_.directory / (options_.name + "qemu.log");
     std::ofstream(options_.directory / (options_.name + "qemu.cmd")) << quoted(line) << "\n";
     process_ = std::make_unique<Process>(
-        line, Process::Options{.output = log, .append = false, .terminal = options_.on_terminal,
-                               .environment = {}});
+        line,
+        Process::Options{
+            .output = log, .append = false, .terminal = options_.on_terminal, .environment = {}});
     Deadline deadline(Seconds(20));
     try {
         qmp_ = std::make_unique<Qmp>(sockets_ / "qmp", deadline);
@@ -52,9 +53,9 @@ Machine::Machine(const MachineOptions& options)
         }
     } catch (const std::exception& error) {
         std::ifstream text(log);
-        throw std::runtime_error(fmt::format("QEMU did not start: {}; {} says:\n{}", error.what(),
-                                             log.string(),
-                                             std::string(std::istreambuf_iterator<char>(text), {})));
+        throw std::runtime_error(
+            fmt::format("QEMU did not start: {}; {} says:\n{}", error.what(), log.string(),
+                        std::string(std::istreambuf_iterator<char>(text), {})));
     }
     // The processors stand still until now (-S): this is the zero of all times.
     started_at_ = Clock::now();
@@ -77,22 +78,39 @@ Arguments Machine::arguments() {
     auto serial_log = options_.directory / (options_.name + "serial.log");
     fs::remove(serial_log);
     // qemu64 has no SSE4.2 and no RDRAND; five-level page tables only cost time.
-    Arguments line{"qemu-system-x86_64", "-machine", "pc", "-cpu", "max,la57=off",
-                   "-accel", "tcg,thread=multi", "-smp", std::to_string(options_.processors),
-                   "-m", std::to_string(options_.memory_mib),
-                   "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-S",
-                   "-rtc", fmt::format("base={:%Y-%m-%dT%H:%M:%S},clock=vm", fmt::gmtime(pcap_epoch_)),
-                   "-device", "virtio-rng-pci",
-                   "-chardev", socket_option("qmp", sockets_ / "qmp"), "-mon", "qmp,mode=control"};
+    Arguments line{"qemu-system-x86_64",
+                   "-machine",
+                   "pc",
+                   "-cpu",
+                   "max,la57=off",
+                   "-accel",
+                   "tcg,thread=multi",
+                   "-smp",
+                   std::to_string(options_.processors),
+                   "-m",
+                   std::to_string(options_.memory_mib),
+                   "-nodefaults",
+                   "-no-user-config",
+                   "-display",
+                   "none",
+                   "-no-reboot",
+                   "-S",
+                   "-rtc",
+                   fmt::format("base={:%Y-%m-%dT%H:%M:%S},clock=vm", fmt::gmtime(pcap_epoch_)),
+                   "-device",
+                   "virtio-rng-pci",
+                   "-chardev",
+                   socket_option("qmp", sockets_ / "qmp"),
+                   "-mon",
+                   "qmp,mode=control"};
     auto serial = options_.on_terminal ? std::string("stdio,id=serial,signal=off")
                                        : socket_option("serial", sockets_ / "serial");
-    line.insert(line.end(), {"-chardev", serial + ",logfile=" + serial_log.string(),
-                             "-serial", "chardev:serial"});
+    line.insert(line.end(), {"-chardev", serial + ",logfile=" + serial_log.string(), "-serial",
+                             "chardev:serial"});
     if (options_.second_console) {
         line.insert(line.end(),
                     {"-device", "virtio-serial-pci", "-chardev",
-                     socket_option("console", sockets_ / "console") +
-                         ",logfile=" +
+                     socket_option("console", sockets_ / "console") + ",logfile=" +
                          (options_.directory / (options_.name + "console.log")).string(),
                      "-device", "virtconsole,chardev=console"});
         fs::remove(options_.directory / (options_.name + "console.log"));
@@ -106,8 +124,8 @@ Arguments Machine::arguments() {
 }
 
 void Machine::add_nic(Arguments& line, unsigned nic) const {
-    auto net = fmt::format("user,id=net{0},net=10.0.1{0}.0/24,host=10.0.1{0}.2,dhcpstart=10.0.1{0}.15",
-                           nic);
+    auto net = fmt::format(
+        "user,id=net{0},net=10.0.1{0}.0/24,host=10.0.1{0}.2,dhcpstart=10.0.1{0}.15", nic);
     if (nic == 0 && !options_.boot_file.empty()) {
         net += ",bootfile=" + options_.boot_file;
     }
@@ -120,12 +138,13 @@ void Machine::add_nic(Arguments& line, unsigned nic) const {
     auto boot = options_.direct_boot ? std::string(",romfile=")
                 : nic == 0           ? std::string(",bootindex=0")
                                      : std::string(",romfile=");
-    line.insert(line.end(),
-                {"-netdev", net, "-object",
-                 fmt::format("filter-dump,id=dump{0},netdev=net{0},file={1}", nic,
-                             pcap(nic).string()),
-                 "-device", fmt::format("virtio-net-pci,id=nic{0},netdev=net{0},mac={1}{2},addr={3:#x}",
-                                        nic, mac(nic), boot, 0x10 + nic)});
+    line.insert(
+        line.end(),
+        {"-netdev", net, "-object",
+         fmt::format("filter-dump,id=dump{0},netdev=net{0},file={1}", nic, pcap(nic).string()),
+         "-device",
+         fmt::format("virtio-net-pci,id=nic{0},netdev=net{0},mac={1}{2},addr={3:#x}", nic, mac(nic),
+                     boot, 0x10 + nic)});
 }
 
 void Machine::add_boot(Arguments& line) const {
@@ -162,8 +181,9 @@ std::string Machine::wait_for_end(Seconds limit) {
     auto event = qmp_->wait_for_event("SHUTDOWN", Deadline(limit));
     if (!event) {
         throw std::runtime_error(
-            process_->running() ? fmt::format("the machine still runs after {:.0f} s", limit.count())
-                                : std::string("QEMU ended without a SHUTDOWN event"));
+            process_->running()
+                ? fmt::format("the machine still runs after {:.0f} s", limit.count())
+                : std::string("QEMU ended without a SHUTDOWN event"));
     }
     process_->wait(Deadline(Seconds(20)));
     process_->kill();

@@ -4,8 +4,8 @@
 // loopback is 10.0.1N.2, and a pcap of its own. QEMU runs without root and without KVM.
 //
 // All times are on one line: seconds since the machine's processors started. QEMU stamps packets
-// with its virtual clock plus the start of its real-time clock; both are pinned here, so that packets
-// (exact) and console lines (by arrival) can be compared.
+// with its virtual clock plus the start of its real-time clock; both are pinned here, so that
+// packets (exact) and console lines (by arrival) can be compared.
 
 #pragma once
 
@@ -29,17 +29,17 @@ struct DirectBoot {
 };
 
 struct MachineOptions {
-    std::filesystem::path directory;      // where the evidence goes
-    std::string name;                     // prefix of its files; empty: none
+    std::filesystem::path directory;  // where the evidence goes
+    std::string name;                 // prefix of its files; empty: none
     unsigned nics = 1;
     unsigned processors = 2;
     unsigned memory_mib = 1024;
-    std::string boot_file;                // URL that DHCP names on the first network
-    std::optional<DirectBoot> direct_boot;  // else: from the network, by iPXE
+    std::string boot_file;                   // URL that DHCP names on the first network
+    std::optional<DirectBoot> direct_boot;   // else: from the network, by iPXE
     std::vector<std::string> host_forwards;  // slirp hostfwd rules of the first network
     bool second_console = true;
-    bool on_terminal = false;             // the first console is the user's terminal
-    Arguments more;                       // further QEMU arguments
+    bool on_terminal = false;  // the first console is the user's terminal
+    Arguments more;            // further QEMU arguments
 };
 
 class Machine {

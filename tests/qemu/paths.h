@@ -16,7 +16,9 @@ inline std::filesystem::path build_folder() {
     return other != nullptr ? other : HAWSER_BUILD_DIR;
 }
 
-inline std::filesystem::path images_folder() { return build_folder() / "images"; }
+inline std::filesystem::path images_folder() {
+    return build_folder() / "images";
+}
 inline std::filesystem::path evidence_folder(const std::string& scenario) {
     return build_folder() / "qemu" / scenario;
 }

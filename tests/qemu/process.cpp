@@ -167,7 +167,8 @@ void Process::kill() {
 std::string quoted(const Arguments& arguments) {
     std::string line;
     for (const auto& word : arguments) {
-        bool plain = !word.empty() && word.find_first_of(" \t\n'\"$&|;<>()*?\\`") == std::string::npos;
+        bool plain =
+            !word.empty() && word.find_first_of(" \t\n'\"$&|;<>()*?\\`") == std::string::npos;
         line += (line.empty() ? "" : " ") + (plain ? word : "'" + word + "'");
     }
     return line;

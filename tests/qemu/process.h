@@ -21,10 +21,10 @@ using Arguments = std::vector<std::string>;
 class Process {
 public:
     struct Options {
-        std::filesystem::path output;         // of both stdout and stderr; empty: /dev/null
-        bool append = false;                  // to `output`, instead of starting it anew
-        bool terminal = false;                // keep the harness's own stdin, stdout and stderr
-        std::vector<std::string> environment; // NAME=VALUE, added to ours
+        std::filesystem::path output;          // of both stdout and stderr; empty: /dev/null
+        bool append = false;                   // to `output`, instead of starting it anew
+        bool terminal = false;                 // keep the harness's own stdin, stdout and stderr
+        std::vector<std::string> environment;  // NAME=VALUE, added to ours
     };
 
     Process(const Arguments& arguments, const Options& options);
@@ -40,7 +40,7 @@ public:
     bool running() { return !wait(Deadline(Seconds(0))).has_value(); }
 
     void signal(int number);
-    void kill();   // SIGKILL, and reaped
+    void kill();  // SIGKILL, and reaped
 
 private:
     pid_t pid_ = -1;
@@ -51,7 +51,7 @@ private:
 
 struct CommandResult {
     int status = 0;
-    std::string output;   // stdout only; stderr is in `errors`
+    std::string output;  // stdout only; stderr is in `errors`
     std::string errors;
 };
 

@@ -37,12 +37,11 @@ Match SerialLog::expect(const std::string& expression, Seconds limit, size_t fro
     for (size_t i = all.size() > 25 ? all.size() - 25 : 0; i < all.size(); ++i) {
         tail += "    " + all[i].text + "\n";
     }
-    throw std::runtime_error(fmt::format("console: no line with `{}` {}; the last lines are:\n{}",
-                                         expression,
-                                         stream_.ended()
-                                             ? std::string("before the machine ended")
-                                             : fmt::format("within {:.0f} s", limit.count()),
-                                         tail));
+    throw std::runtime_error(
+        fmt::format("console: no line with `{}` {}; the last lines are:\n{}", expression,
+                    stream_.ended() ? std::string("before the machine ended")
+                                    : fmt::format("within {:.0f} s", limit.count()),
+                    tail));
 }
 
 std::optional<Match> SerialLog::find(const std::string& expression, size_t from_line) {

@@ -13,8 +13,8 @@
 
 namespace hawser::qemu {
 
-// Lines by which a kernel says that it is broken. Such a line fails every scenario, except where the
-// scenario expects it by name.
+// Lines by which a kernel says that it is broken. Such a line fails every scenario, except where
+// the scenario expects it by name.
 std::vector<std::string> kernel_complaints(const std::vector<Line>& lines);
 
 class SerialLog {

@@ -52,9 +52,10 @@ void Shell::send_only(const std::string& command) {
 ShellResult Shell::run(const std::string& command, Seconds limit) {
     auto marker = fmt::format("{:04d}", next_marker_++);
     // The result's line starts with the marker even when the output does not end in a newline.
-    send_only(fmt::format("printf '\\nHW%s\\n' BEGIN{0}\n{{ {1}\n}} </dev/null 2>&1\n"
-                          "printf '\\nHW%s:%d\\n' END{0} $?",
-                          marker, command));
+    send_only(
+        fmt::format("printf '\\nHW%s\\n' BEGIN{0}\n{{ {1}\n}} </dev/null 2>&1\n"
+                    "printf '\\nHW%s:%d\\n' END{0} $?",
+                    marker, command));
     std::regex end(fmt::format("^HWEND{}:([0-9]+)$", marker));
     auto found = stream_.wait_for(end, Deadline(limit), seen_);
     if (!found) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// A root shell in the guest, on its second console (hvc0). Each command goes over as base64, so that
-// neither the terminal nor the shell's quoting changes it, and its output comes back between two
-// markers. The markers are unique, and written so that their echo on the terminal does not match.
+// A root shell in the guest, on its second console (hvc0). Each command goes over as base64, so
+// that neither the terminal nor the shell's quoting changes it, and its output comes back between
+// two markers. The markers are unique, and written so that their echo on the terminal does not
+// match.
 
 #pragma once
 
@@ -38,7 +39,7 @@ public:
 
 private:
     ByteStream stream_;
-    size_t seen_ = 0;   // lines before this belong to earlier commands
+    size_t seen_ = 0;  // lines before this belong to earlier commands
     unsigned next_marker_ = 1;
 };
 

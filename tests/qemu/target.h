@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// An iSCSI target on a loopback port of the host, with one disk image behind LUN 1 (tgt: LUN 0 is its
-// controller) or LUN 0 (LIO). Two kinds: tgt as a process, LIO in a machine of its own.
+// An iSCSI target on a loopback port of the host, with one disk image behind LUN 1 (tgt: LUN 0 is
+// its controller) or LUN 0 (LIO). Two kinds: tgt as a process, LIO in a machine of its own.
 
 #pragma once
 
@@ -15,9 +15,9 @@
 namespace hawser::qemu {
 
 struct TargetOptions {
-    std::filesystem::path directory;   // where target.log goes
-    std::filesystem::path image;       // empty: a target without a disk
-    std::string name = "iqn.2026-11.example.quay:root";
+    std::filesystem::path directory;  // where target.log goes
+    std::filesystem::path image;      // empty: a target without a disk
+    std::string name = "iqn.2026-11.hawser:root";
     unsigned max_connections = 8;
 };
 

@@ -65,11 +65,11 @@ public:
     explicit TargetLio(const TargetOptions& options) : options_(options), port_(free_port()) {
         fs::create_directories(options_.directory);
         TinyInitramfs initramfs;
-        initramfs.modules = {"virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "configfs",
-                             "crc32c_intel", "target_core_mod", "target_core_iblock",
-                             "iscsi_target_mod"};
-        initramfs.script = fmt::format(fmt::runtime(k_script), options_.name,
-                                       options_.max_connections);
+        initramfs.modules = {"virtio_pci",      "virtio_blk",         "virtio_net",
+                             "virtio_console",  "configfs",           "crc32c_intel",
+                             "target_core_mod", "target_core_iblock", "iscsi_target_mod"};
+        initramfs.script =
+            fmt::format(fmt::runtime(k_script), options_.name, options_.max_connections);
         kernel_ = default_kernel();
         initramfs.write(initrd(), kernel_);
         start();

@@ -63,7 +63,9 @@ private:
         daemon_ = std::make_unique<Process>(
             Arguments{"tgtd", "-f", "-C", control_port_, "--iscsi",
                       fmt::format("portal=127.0.0.1:{}", port_)},
-            Process::Options{.output = log(), .append = true, .terminal = false,
+            Process::Options{.output = log(),
+                             .append = true,
+                             .terminal = false,
                              .environment = {"TGT_IPC_SOCKET=" + socket_.string()}});
         // tgtd listens for tgtadm before it knows any target, so no initiator is let in half-way:
         // the target is bound to ALL last.

@@ -74,8 +74,8 @@ void copy_program(const fs::path& program, const fs::path& root) {
     fs::copy_file(program, root / "bin" / program.filename(), fs::copy_options::overwrite_existing);
     auto needs = run({"ldd", program.string()});
     static const std::regex k_library("(/[^ ]+) \\(0x");
-    for (std::sregex_iterator it(needs.output.begin(), needs.output.end(), k_library), end; it != end;
-         ++it) {
+    for (std::sregex_iterator it(needs.output.begin(), needs.output.end(), k_library), end;
+         it != end; ++it) {
         fs::path library = (*it)[1].str();
         auto copy = root / library.relative_path();
         fs::create_directories(copy.parent_path());
@@ -123,9 +123,8 @@ KernelImage default_kernel() {
     if (found.empty()) {
         throw std::runtime_error("no kernel in build/images nor /boot: run `make images`");
     }
-    return *std::max_element(found.begin(), found.end(), [](const auto& a, const auto& b) {
-        return a.release < b.release;
-    });
+    return *std::max_element(found.begin(), found.end(),
+                             [](const auto& a, const auto& b) { return a.release < b.release; });
 }
 
 void TinyInitramfs::write(const fs::path& file, const KernelImage& kernel) const {
@@ -134,7 +133,8 @@ void TinyInitramfs::write(const fs::path& file, const KernelImage& kernel) const
         throw std::runtime_error("mkdtemp: " + name);
     }
     fs::path root = name;
-    for (const char* folder : {"bin", "proc", "sys", "dev", "lib", "modules", "etc", "tmp", "run"}) {
+    for (const char* folder :
+         {"bin", "proc", "sys", "dev", "lib", "modules", "etc", "tmp", "run"}) {
         fs::create_directories(root / folder);
     }
     fs::copy_file("/bin/busybox", root / "bin/busybox");
@@ -159,8 +159,8 @@ void TinyInitramfs::write(const fs::path& file, const KernelImage& kernel) const
     init.close();
     fs::permissions(root / "init", fs::perms::owner_all);
     run_checked({"sh", "-c",
-                 "cd \"$1\" && find . -mindepth 1 | cpio --quiet --owner=0:0 -o -H newc > \"$2\"", "sh",
-                 root.string(), fs::absolute(file).string()});
+                 "cd \"$1\" && find . -mindepth 1 | cpio --quiet --owner=0:0 -o -H newc > \"$2\"",
+                 "sh", root.string(), fs::absolute(file).string()});
     fs::remove_all(root);
 }
 

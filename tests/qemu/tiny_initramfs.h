@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // An initramfs of busybox, a few kernel modules in the order in which they must be loaded, and one
-// script: for the machine that is the LIO target, and for testing the module without a distribution.
+// script: for the machine that is the LIO target, and for testing the module without a
+// distribution.
 
 #pragma once
 
@@ -25,7 +26,7 @@ struct TinyInitramfs {
     std::vector<std::string> modules;                 // names; what they need comes before them
     std::vector<std::filesystem::path> module_files;  // our own, after those
     std::vector<std::filesystem::path> programs;      // to /bin, with their shared libraries
-    std::string script;                               // run by /init once /proc, /sys, /dev are there
+    std::string script;  // run by /init once /proc, /sys, /dev are there
 
     void write(const std::filesystem::path& file, const KernelImage& kernel) const;
 };
