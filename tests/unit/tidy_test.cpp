@@ -75,6 +75,10 @@ TEST_CASE("tidy bounds files, lines and functions", "[tidy]") {
           1);
     CHECK(count(check_file("a.c", k_header + repeated("\t", 13) + "a;\n"), "106 columns") == 1);
 
+    const std::string ipxe = "#!ipxe\n# SPDX-License-Identifier: GPL-2.0-or-later\n# What.\n";
+    CHECK(check_file("a.ipxe", ipxe + "echo " + std::string(200, 'x') + "\n").empty());
+    CHECK(count(check_file("a.ipxe", ipxe + "# " + std::string(200, 'x') + "\n"), "columns") == 1);
+
     CHECK(check_file("a.cpp", k_header + function_of(69)).empty());
     CHECK(count(check_file("a.cpp", k_header + function_of(70)), "function of 70 lines") == 1);
 }
