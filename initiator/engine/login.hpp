@@ -20,6 +20,8 @@ namespace hawser {
 inline constexpr uint32_t k_login_rounds_max = 32;
 // RFC 7143 6.1: at least 8192 bytes of key=value data are accepted in a negotiation sequence.
 inline constexpr size_t k_login_text_bytes_max = 8192;
+// What we may have to say in one go: names, keys, and NotUnderstood for each of a target's keys.
+inline constexpr size_t k_login_request_bytes_max = 12288;
 // The default MaxRecvDataSegmentLength holds for both sides during login, RFC 7143 6.3.
 inline constexpr size_t k_login_segment_bytes_max = 8192;
 // Pairs in one logical text data segment.
@@ -62,23 +64,28 @@ class Login {
 
   private:
     uint32_t fail(uint32_t error);
+    uint32_t reply(const wire::LoginResponse &header, std::span<const uint8_t> text);
     void enter(LoginState state);
+    void declare_names(const hawser_options &options);
     uint32_t handle_status(const wire::LoginResponse &header, std::span<const uint8_t> text);
-    uint32_t check_fields(const wire::LoginResponse &header) const;
+    uint32_t check_fields(const wire::LoginResponse &header, bool final) const;
     uint32_t gather(std::span<const uint8_t> text);
     uint32_t handle_text(bool transit);
-    uint32_t handle_pair(const wire::TextPair &pair);
-    uint32_t conclude_stage(const wire::LoginResponse &header);
+    uint32_t check_portal_group();
+    uint32_t leave_stage(const wire::LoginResponse &header, LoginState to);
     void take_redirect(std::span<const uint8_t> text);
+
+    KeyStage key_stage() const {
+        return m_state == LoginState::Security ? KeyStage::Security : KeyStage::Operational;
+    }
 
     Negotiation m_negotiation;
     LoginState m_state = LoginState::Idle;
-    bool m_request_ready = false;
-    bool m_asked_transit = false;   // the outstanding request had T
-    bool m_asked_continue = false;  // the outstanding request had C
-    bool m_answers_wanted = false;  // the target proposed something in its last text
     bool m_leading = true;
-    bool m_portal_group_seen = false;
+    bool m_request_ready = false;    // poll_request has something
+    bool m_asked_transit = false;    // the outstanding request had T
+    bool m_asked_continue = false;   // the outstanding request had C: our text goes on
+    bool m_target_continues = false; // the last response had C: the target's text goes on
     uint8_t m_isid[6] = {};
     uint16_t m_cid = 0;
     uint16_t m_tsih = 0;
@@ -88,10 +95,10 @@ class Login {
     hawser_address m_redirect = {};
     uint32_t m_detail = 0;
     uint32_t m_rounds = 0;
-    size_t m_sent = 0; // bytes of m_request_text that earlier requests carried
     wire::TextWriter m_writer;
-    size_t m_received = 0;
-    uint8_t m_request_text[k_login_segment_bytes_max] = {};
+    size_t m_sent = 0;     // bytes of what m_writer wrote that requests have carried
+    size_t m_received = 0; // bytes of the logical text data segment that is coming in
+    uint8_t m_request_text[k_login_request_bytes_max] = {};
     uint8_t m_response_text[k_login_text_bytes_max] = {};
 };
 
