@@ -260,7 +260,7 @@ struct hawser_order {
     uint32_t portal;
     uint32_t error;
     uint32_t detail;
-    uint64_t deadline_ms; /* DRAIN */
+    uint64_t deadline_ms; /* DRAIN: for the EOF; CONNECT: for TCP */
     uint8_t logout_reason; /* RFC 7143 11.14.1 */
     uint8_t first;
     struct hawser_login_order login;

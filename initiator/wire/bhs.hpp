@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The Basic Header Segments of RFC 7143 section 11: one struct per PDU, 48 bytes each, every field
-// at its place, no state. Reserved bytes are zero when a struct is made ({}), as 11 demands, and are
-// not looked at on receipt.
+// at its place, no state. Reserved bytes are zero when a struct is made ({}), as 11 demands, and
+// are not looked at on receipt.
 #pragma once
 
 #include "wire/big_endian.hpp"
@@ -12,9 +12,9 @@
 namespace hawser::wire {
 
 inline constexpr size_t k_bhs_bytes = 48;
-inline constexpr uint32_t k_reserved_tag = 0xffffffff; // RFC 7143 11.2.1.8, 11.7.4
-inline constexpr uint8_t k_immediate = 0x40;           // the I bit of byte 0, 11.2.1.1
-inline constexpr uint8_t k_final = 0x80;               // the F (or T) bit of byte 1
+inline constexpr uint32_t k_reserved_tag = 0xffffffff;  // RFC 7143 11.2.1.8, 11.7.4
+inline constexpr uint8_t k_immediate = 0x40;            // the I bit of byte 0, 11.2.1.1
+inline constexpr uint8_t k_final = 0x80;                // the F (or T) bit of byte 1
 
 // RFC 7143 11.2.1.2
 enum class Opcode : uint8_t {
@@ -40,11 +40,11 @@ enum class Opcode : uint8_t {
 
 // What all PDUs share: enough to find where each ends and whose it is.
 struct Bhs {
-    uint8_t opcode = 0; // with the I bit
+    uint8_t opcode = 0;  // with the I bit
     uint8_t flags = 0;
     uint8_t specific[2] = {};
-    uint8_t total_ahs_length = 0; // in words of 4 bytes
-    Be24 data_segment_length;     // bytes, without padding
+    uint8_t total_ahs_length = 0;  // in words of 4 bytes
+    Be24 data_segment_length;      // bytes, without padding
     uint8_t lun[8] = {};
     Be32 initiator_task_tag;
     uint8_t rest[28] = {};
@@ -84,7 +84,7 @@ static_assert(sizeof(ScsiCommand) == k_bhs_bytes);
 
 // 11.2.2.3: the Additional Header Segment that carries the CDB beyond its 16th byte.
 struct ExtendedCdb {
-    Be16 ahs_length; // bytes after this and the type, one reserved byte included
+    Be16 ahs_length;  // bytes after this and the type, one reserved byte included
     uint8_t ahs_type = 1;
     uint8_t reserved = 0;
     uint8_t cdb[16] = {};
@@ -119,7 +119,7 @@ static_assert(sizeof(ScsiResponse) == k_bhs_bytes);
 // 11.5
 struct TaskManagementRequest {
     uint8_t opcode = static_cast<uint8_t>(Opcode::TaskManagementRequest);
-    uint8_t function = k_final; // F, then the function's number
+    uint8_t function = k_final;  // F, then the function's number
     uint8_t reserved[2] = {};
     uint8_t total_ahs_length = 0;
     Be24 data_segment_length;
@@ -182,7 +182,7 @@ struct DataIn {
     uint8_t lun[8] = {};
     Be32 initiator_task_tag;
     Be32 target_transfer_tag;
-    Be32 stat_sn; // only with S
+    Be32 stat_sn;  // only with S
     Be32 exp_cmd_sn;
     Be32 max_cmd_sn;
     Be32 data_sn;
@@ -206,7 +206,7 @@ struct R2t {
     uint8_t lun[8] = {};
     Be32 initiator_task_tag;
     Be32 target_transfer_tag;
-    Be32 stat_sn; // the next one; not advanced
+    Be32 stat_sn;  // the next one; not advanced
     Be32 exp_cmd_sn;
     Be32 max_cmd_sn;
     Be32 r2t_sn;
@@ -324,7 +324,7 @@ static_assert(sizeof(LoginResponse) == k_bhs_bytes);
 // 11.14
 struct LogoutRequest {
     uint8_t opcode = static_cast<uint8_t>(Opcode::LogoutRequest) | k_immediate;
-    uint8_t reason = k_final; // F, then the reason's number
+    uint8_t reason = k_final;  // F, then the reason's number
     uint8_t reserved[2] = {};
     uint8_t total_ahs_length = 0;
     Be24 data_segment_length;
@@ -366,7 +366,7 @@ static_assert(sizeof(LogoutResponse) == k_bhs_bytes);
 // 11.16
 struct Snack {
     uint8_t opcode = static_cast<uint8_t>(Opcode::Snack);
-    uint8_t type = k_final; // F, then the type's number
+    uint8_t type = k_final;  // F, then the type's number
     uint8_t reserved[2] = {};
     uint8_t total_ahs_length = 0;
     Be24 data_segment_length;
@@ -433,4 +433,4 @@ struct NopIn {
 };
 static_assert(sizeof(NopIn) == k_bhs_bytes);
 
-} // namespace hawser::wire
+}  // namespace hawser::wire

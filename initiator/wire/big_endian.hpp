@@ -13,11 +13,11 @@ template <typename T, size_t Bytes>
 class BigEndian {
     static_assert(Bytes <= sizeof(T));
 
-  public:
+public:
     constexpr BigEndian() = default;
     constexpr BigEndian(T value) { set(value); }
 
-    constexpr BigEndian &operator=(T value) {
+    constexpr BigEndian& operator=(T value) {
         set(value);
         return *this;
     }
@@ -29,10 +29,11 @@ class BigEndian {
         return value;
     }
 
-  private:
+private:
     constexpr void set(T value) {
         for (size_t i = 0; i < Bytes; i++)
-            m_bytes[i] = static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * (Bytes - 1 - i)));
+            m_bytes[i] =
+                static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * (Bytes - 1 - i)));
     }
 
     uint8_t m_bytes[Bytes] = {};
@@ -46,4 +47,4 @@ using Be64 = BigEndian<uint64_t, 8>;
 static_assert(sizeof(Be16) == 2 && sizeof(Be24) == 3 && sizeof(Be32) == 4 && sizeof(Be64) == 8);
 static_assert(alignof(Be64) == 1);
 
-} // namespace hawser::wire
+}  // namespace hawser::wire

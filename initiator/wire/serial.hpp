@@ -10,7 +10,7 @@ namespace hawser::wire {
 
 template <typename Kind>
 class SerialNumber {
-  public:
+public:
     constexpr SerialNumber() = default;
     constexpr explicit SerialNumber(uint32_t value) : m_value(value) {}
 
@@ -28,14 +28,14 @@ class SerialNumber {
     // How far `other` is ahead; meaningful when this precedes_or_equals(other).
     constexpr uint32_t distance_to(SerialNumber other) const { return other.m_value - m_value; }
 
-    constexpr bool operator==(const SerialNumber &) const = default;
+    constexpr bool operator==(const SerialNumber&) const = default;
 
-  private:
+private:
     uint32_t m_value = 0;
 };
 
 using CmdSn = SerialNumber<struct CmdSnKind>;
 using StatSn = SerialNumber<struct StatSnKind>;
-using DataSn = SerialNumber<struct DataSnKind>; // R2TSN counts in the same space, RFC 7143 4.2.2.4
+using DataSn = SerialNumber<struct DataSnKind>;  // R2TSN counts in the same space, RFC 7143 4.2.2.4
 
-} // namespace hawser::wire
+}  // namespace hawser::wire

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A connection's life and death: states, timers, reports, and what becomes of its tasks.
+#include "engine/connection.hpp"
+
+namespace hawser {
+
+void Connection::create(SessionShared& shared, uint32_t index) {
+    m_shared = &shared;
+    m_index = index;
+}
+
+// Takes the arrow of RFC 7143 8.1.3 for `event`; an event that the diagram does not know where we
+// are changes nothing.
+bool Connection::advance(ConnectionEvent event) {
+    const std::optional<ConnectionState> to = next_state(m_state, event);
+    if (!to.has_value()) return false;
+    m_state = *to;
+    m_published_state.store(static_cast<uint32_t>(m_state), std::memory_order_relaxed);
+    return true;
+}
+
+void Connection::reset_transport() {
+    m_closing = false;
+    m_draining = false;
+    m_logging_out = false;
+    m_nop_reply_count = 0;
+    m_nop_wanted = false;
+    m_nop_outstanding = false;
+    m_logout_wanted = false;
+    m_logout_outstanding = false;
+    m_login_deadline_ms = HAWSER_NEVER;
+    m_drain_deadline_ms = HAWSER_NEVER;
+    m_logout_deadline_ms = HAWSER_NEVER;
+    m_transmit_begin = 0;
+    m_transmit_end = 0;
+    m_transmit_task = nullptr;
+    m_transmit_left = 0;
+    m_transmit_padding = 0;
+    m_login_text = {};
+    m_receive_stage = ReceiveStage::Header;
+    m_header_filled = 0;
+    m_receive_task = nullptr;
+    m_segment_filled = 0;
+    m_padding_left = 0;
+}
+
+uint32_t Connection::start_connect(const hawser_order& order, uint64_t now_ms) {
+    if (m_open || !advance(ConnectionEvent::ConnectOrdered)) return 0;
+    reset_transport();
+    m_open = true;
+    m_epoch = order.epoch;
+    m_leading = order.login.leading != 0;
+    m_login.begin(m_shared->options, order.login);
+    m_login_deadline_ms = order.deadline_ms;
+    m_last_received_ms = now_ms;
+    return HAWSER_WANT_TIMEOUT;
+}
+
+uint32_t Connection::handle_connected(uint64_t now_ms) {
+    if (m_closing || !advance(ConnectionEvent::Connected)) return 0;
+    m_last_received_ms = now_ms;
+    m_login_deadline_ms = now_ms + m_shared->options.login_timeout_ms;
+    return HAWSER_WANT_TRANSMIT | HAWSER_WANT_TIMEOUT;
+}
+
+void Connection::record_error(uint32_t error, uint32_t detail) {
+    m_last_error.store(error, std::memory_order_relaxed);
+    m_last_detail.store(detail, std::memory_order_relaxed);
+}
+
+hawser_report Connection::make_report(uint32_t kind) const {
+    hawser_report report{};
+    report.kind = kind;
+    report.index = m_index;
+    report.epoch = m_epoch;
+    report.time2wait_s = 0xffff;
+    report.time2retain_s = 0xffff;
+    return report;
+}
+
+void Connection::push_report(const hawser_report& report) {
+    // An episode from CONNECT to CLOSED gives at most four: the ring cannot overflow, because the
+    // session orders no CONNECT before it has seen CLOSED.
+    if (m_report_count == k_reports_max) return;
+    m_reports[(m_report_begin + m_report_count) % k_reports_max] = report;
+    m_report_count++;
+}
+
+bool Connection::poll_report(hawser_report& report) {
+    if (m_report_count != 0) {
+        report = m_reports[m_report_begin];
+        m_report_begin = (m_report_begin + 1) % k_reports_max;
+        m_report_count--;
+        return true;
+    }
+    if (!m_closed_report_due || !m_parked.empty()) return false;
+    m_closed_report_due = false;
+    report = make_report(HAWSER_REPORT_CLOSED);
+    return true;
+}
+
+// The connection carries nothing from here on. The first cause is the one that is told.
+uint32_t Connection::fail(uint32_t error, uint32_t detail) {
+    if (m_closing || !m_open) return 0;
+    m_closing = true;
+    record_error(error, detail);
+    add(m_losses, 1u);
+    hawser_report report = make_report(HAWSER_REPORT_LOST);
+    report.error = error;
+    report.detail = detail;
+    if (error == HAWSER_ERROR_ASYNC_DROP_CONNECTION || error == HAWSER_ERROR_ASYNC_DROP_SESSION) {
+        const auto& message = header_as<wire::AsyncMessage>();
+        report.time2wait_s = message.parameter2.get();
+        report.time2retain_s = message.parameter3.get();
+    }
+    if (error == HAWSER_ERROR_LOGIN_REDIRECTED) {
+        report.redirect = m_login.redirect();
+        report.redirect_port = m_login.redirect_port();
+    }
+    push_report(report);
+    advance(ConnectionEvent::Lost);
+    return HAWSER_WANT_CLOSE | HAWSER_WANT_REPORT | HAWSER_WANT_TIMEOUT;
+}
+
+// The end of something that was going to end: no LOST is told, CLOSED will be.
+uint32_t Connection::close_quietly() {
+    m_closing = true;
+    if (m_state != ConnectionState::Free) advance(ConnectionEvent::Lost);
+    return HAWSER_WANT_CLOSE | HAWSER_WANT_TIMEOUT;
+}
+
+uint32_t Connection::handle_disconnected(uint32_t error, uint32_t detail, uint64_t) {
+    if (m_closing || !m_open) return 0;
+    if (m_draining) return close_quietly();
+    return fail(error, detail);
+}
+
+void Connection::park(Task& task) {
+    drop_sequences(task);
+    task.identity.store(task.identity.load(std::memory_order_relaxed) & 0xffff0000u,
+                        std::memory_order_relaxed);
+    m_parked.push_back(task);
+}
+
+uint32_t Connection::handle_closed() {
+    if (!m_open) return 0;
+    uint32_t wants = HAWSER_WANT_REPORT | HAWSER_WANT_TIMEOUT;
+    // What the target had completed is complete, though we still owed it bytes.
+    Task* following = nullptr;
+    for (Task* task = m_active.first(); task != nullptr; task = following) {
+        following = task->link.next;
+        m_active.remove(*task);
+        if (task->completion_deferred) {
+            finish_task(*task);
+            wants |= HAWSER_WANT_COMPLETION;
+        } else {
+            park(*task);
+        }
+    }
+    while (Task* task = m_pending.pop_front()) park(*task);
+    reset_transport();
+    m_open = false;
+    m_closed_report_due = true;
+    if (m_state != ConnectionState::Free && !advance(ConnectionEvent::Closed)) {
+        advance(ConnectionEvent::Lost);
+        advance(ConnectionEvent::Closed);
+    }
+    return wants;
+}
+
+uint32_t Connection::drain(uint32_t epoch, uint64_t deadline_ms, uint64_t) {
+    if (!m_open || m_closing || epoch != m_epoch) return 0;
+    // Before full feature phase there is nothing to wait for.
+    if (m_state == ConnectionState::XptWait || m_state == ConnectionState::InLogin)
+        return abandon();
+    m_draining = true;
+    m_drain_deadline_ms = deadline_ms;
+    record_error(HAWSER_ERROR_SIBLING_LOST, 0);
+    return HAWSER_WANT_FIN | HAWSER_WANT_TIMEOUT;
+}
+
+uint32_t Connection::abandon() {
+    if (!m_open || m_closing) return 0;
+    record_error(HAWSER_ERROR_GIVEN_UP, 0);
+    return close_quietly();
+}
+
+uint32_t Connection::logout(uint8_t reason, uint64_t now_ms) {
+    if (!m_open || m_closing || m_draining || !advance(ConnectionEvent::LogoutSent)) return 0;
+    m_logging_out = true;
+    m_logout_wanted = true;
+    m_logout_reason = reason;
+    m_logout_deadline_ms = now_ms + m_shared->options.logout_timeout_ms;
+    return HAWSER_WANT_TRANSMIT | HAWSER_WANT_TIMEOUT;
+}
+
+uint64_t Connection::poll_timeout() const {
+    if (!m_open || m_closing) return HAWSER_NEVER;
+    uint64_t deadline = m_login_deadline_ms;
+    if (m_drain_deadline_ms < deadline) deadline = m_drain_deadline_ms;
+    if (m_logout_deadline_ms < deadline) deadline = m_logout_deadline_ms;
+    if (m_state == ConnectionState::LoggedIn && !m_draining &&
+        m_shared->options.noop_out_interval_ms != 0) {
+        uint64_t nop = m_last_received_ms + m_shared->options.noop_out_interval_ms;
+        if (m_nop_outstanding) {
+            const uint64_t since =
+                m_nop_sent_ms > m_last_received_ms ? m_nop_sent_ms : m_last_received_ms;
+            nop = since + m_shared->options.noop_out_timeout_ms;
+        }
+        if (nop < deadline) deadline = nop;
+    }
+    return deadline;
+}
+
+uint32_t Connection::handle_timeout(uint64_t now_ms) {
+    if (!m_open || m_closing || now_ms < poll_timeout()) return 0;
+    if (m_login_deadline_ms <= now_ms)
+        return fail(m_state == ConnectionState::XptWait ? HAWSER_ERROR_CONNECT_TIMEOUT
+                                                        : HAWSER_ERROR_LOGIN_TIMEOUT);
+    if (m_drain_deadline_ms <= now_ms) return close_quietly();
+    if (m_logout_deadline_ms <= now_ms) return fail(HAWSER_ERROR_LOGOUT_TIMEOUT);
+    if (m_nop_outstanding) return fail(HAWSER_ERROR_NOP_TIMEOUT);
+    // Its time runs from here, not from when it got into a socket: a dead link takes no bytes.
+    m_nop_outstanding = true;
+    m_nop_wanted = true;
+    m_nop_sent_ms = now_ms;
+    m_nop_generation++;
+    return HAWSER_WANT_TRANSMIT | HAWSER_WANT_TIMEOUT;
+}
+
+uint32_t Connection::submit(const hawser_command& command) {
+    Task& task = m_shared->tasks[command.tag];
+    const uint32_t generation = (task.identity.load(std::memory_order_relaxed) >> 16) + 1;
+    task.identity.store(generation << 16, std::memory_order_relaxed);
+    task.initiator_task_tag = (generation << 16) | command.tag;
+    task.command = command;
+    task.data_end = 0;
+    task.transmitted = 0;
+    task.next_r2t_sn = {};
+    task.r2t_count = 0;
+    task.received = 0;
+    task.next_data_sn = {};
+    task.completion_deferred = false;
+    task.completion = {};
+    m_pending.push_back(task);
+    m_task_count++;
+    m_published_tasks.store(m_task_count, std::memory_order_relaxed);
+    return HAWSER_WANT_TRANSMIT;
+}
+
+bool Connection::poll_completion(hawser_completion& completion) {
+    Task* task = m_completed.pop_front();
+    if (task == nullptr) return false;
+    m_task_count--;
+    m_published_tasks.store(m_task_count, std::memory_order_relaxed);
+    completion = task->completion;
+    return true;
+}
+
+bool Connection::poll_parked(uint32_t& tag) {
+    Task* task = m_parked.pop_front();
+    if (task == nullptr) return false;
+    m_task_count--;
+    m_published_tasks.store(m_task_count, std::memory_order_relaxed);
+    tag = task->command.tag;
+    return true;
+}
+
+void Connection::read_counters(hawser_counters& counters) const {
+    counters.commands = m_commands.load(std::memory_order_relaxed);
+    counters.bytes_in = m_bytes_in.load(std::memory_order_relaxed);
+    counters.bytes_out = m_bytes_out.load(std::memory_order_relaxed);
+    counters.logins = m_logins.load(std::memory_order_relaxed);
+    counters.losses = m_losses.load(std::memory_order_relaxed);
+    counters.state = m_published_state.load(std::memory_order_relaxed);
+    counters.last_error = m_last_error.load(std::memory_order_relaxed);
+    counters.last_detail = m_last_detail.load(std::memory_order_relaxed);
+    counters.tasks = m_published_tasks.load(std::memory_order_relaxed);
+}
+
+}  // namespace hawser

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One iSCSI connection: its login, its tasks, its transmit queue and receive state, its StatSN.
+//
+// Owned by one thread, without any lock; the only thing shared with its siblings is the
+// CommandWindow. Nothing here knows of sockets or clocks: bytes and times are handed in, headers,
+// placements, completions and reports are polled out (abi/engine.h tells the contract).
+//
+// Transmit: headers are gathered into one small buffer, in the order control PDUs, Data-Out, new
+// commands; a PDU with data ends a buffer, its data is sent from the task's own pages, and its
+// padding begins the next buffer. What stands in the buffer goes out in that order, whatever comes.
+//
+// Receive: a PDU at a time; Data-In goes straight to the task's pages by a placement, every other
+// data segment into one buffer of bounded size.
+//
+// The rooms: connection.cpp (life and death, timers), connection_transmit.cpp,
+// connection_receive.cpp (framing), connection_control.cpp (login, NOP, Logout, async, Reject),
+// data_transfer.cpp (SCSI).
+#pragma once
+
+#include "abi/engine.h"
+#include "engine/command_window.hpp"
+#include "engine/connection_states.hpp"
+#include "engine/login.hpp"
+#include "engine/task.hpp"
+#include "wire/bhs.hpp"
+#include "wire/serial.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <span>
+
+namespace hawser {
+
+// What all connections of a session look at. Options never change; tasks are owned one by one.
+struct SessionShared {
+    hawser_options options{};
+    CommandWindow window;
+    std::span<Task> tasks;
+};
+
+class Connection {
+public:
+    void create(SessionShared& shared, uint32_t index);
+
+    uint32_t start_connect(const hawser_order& order, uint64_t now_ms);
+    uint32_t handle_connected(uint64_t now_ms);
+    uint32_t handle_disconnected(uint32_t error, uint32_t detail, uint64_t now_ms);
+    uint32_t handle_closed();
+    uint32_t drain(uint32_t epoch, uint64_t deadline_ms, uint64_t now_ms);
+    uint32_t abandon();
+    uint32_t logout(uint8_t reason, uint64_t now_ms);
+    uint32_t handle_timeout(uint64_t now_ms);
+    uint64_t poll_timeout() const;
+    bool poll_report(hawser_report& report);
+
+    bool accepts() const { return m_state == ConnectionState::LoggedIn && !m_draining; }
+    uint32_t submit(const hawser_command& command);
+    bool poll_completion(hawser_completion& completion);
+    bool poll_parked(uint32_t& tag);
+
+    bool poll_transmit(uint32_t room, hawser_transmit& transmit);
+    uint32_t handle_transmitted(uint32_t length, uint64_t now_ms);
+
+    uint32_t handle_received(std::span<const uint8_t> bytes, uint64_t now_ms, uint32_t& wants);
+    bool poll_placement(hawser_placement& placement) const;
+    uint32_t handle_placed(uint32_t length);
+
+    void read_counters(hawser_counters& counters) const;
+
+private:
+    // connection.cpp
+    bool advance(ConnectionEvent event);
+    uint32_t fail(uint32_t error, uint32_t detail = 0);
+    uint32_t close_quietly();
+    void record_error(uint32_t error, uint32_t detail);
+    void reset_transport();
+    hawser_report make_report(uint32_t kind) const;
+    void push_report(const hawser_report& report);
+    void park(Task& task);
+
+    // connection_transmit.cpp
+    void fill(uint32_t room);
+    bool fill_control();
+    bool fill_data_out();
+    bool fill_command();
+    bool has_more() const;
+    void append(const void* bytes, uint32_t length);
+    void attach_data(Task& task, uint32_t offset, uint32_t length);
+    void append_command(Task& task);
+    void append_extended_cdb(const hawser_command& command);
+    void append_login();
+    void append_nop_out(uint32_t itt, uint32_t ttt, const uint8_t* lun);
+    void append_logout();
+    uint32_t finish_data();
+    uint32_t transmit_wants() const;
+
+    // connection_receive.cpp
+    uint32_t begin_segment();
+    uint32_t end_of_pdu();
+    uint32_t check_header(const wire::Bhs& header) const;
+
+    // connection_control.cpp
+    uint32_t take_numbering(bool counts, bool window = true);
+    uint32_t dispatch_control();
+    uint32_t handle_login_response();
+    uint32_t handle_nop_in();
+    uint32_t handle_async_message();
+    uint32_t handle_logout_response();
+    uint32_t handle_reject();
+
+    // data_transfer.cpp
+    Task* find_task(uint32_t initiator_task_tag);
+    uint32_t begin_data_in();
+    uint32_t finish_data_in();
+    uint32_t handle_r2t();
+    uint32_t handle_scsi_response();
+    void copy_sense(Task& task);
+    uint32_t complete(Task& task, uint8_t response, uint8_t status, uint8_t residual_flags,
+                      uint32_t residual);
+    void finish_task(Task& task);
+    void drop_sequences(Task& task);
+
+    template <typename Pdu>
+    const Pdu& header_as() const {
+        static_assert(sizeof(Pdu) == wire::k_bhs_bytes);
+        return *reinterpret_cast<const Pdu*>(m_header.data());
+    }
+
+    SessionShared* m_shared = nullptr;
+    uint32_t m_index = 0;
+    uint32_t m_epoch = 0;
+    ConnectionState m_state = ConnectionState::Free;
+    bool m_closing = false;   // WANT_CLOSE was given; only handle_closed helps
+    bool m_open = false;      // the host has a socket (or is making one) for this epoch
+    bool m_draining = false;  // send nothing more, read until EOF
+    bool m_logging_out = false;
+
+    bool m_leading = false;
+    Login m_login;
+    hawser_keys m_keys{};
+    wire::StatSn m_exp_stat_sn;
+
+    // control PDUs that wait to be sent
+    static constexpr size_t k_nop_replies_max = 8;
+    struct NopReply {
+        uint32_t target_transfer_tag;
+        uint8_t lun[8];
+    };
+    std::array<NopReply, k_nop_replies_max> m_nop_replies{};
+    uint32_t m_nop_reply_count = 0;
+    bool m_nop_wanted = false;
+    bool m_nop_outstanding = false;
+    uint16_t m_nop_generation = 0;
+    bool m_logout_wanted = false;
+    bool m_logout_outstanding = false;
+    uint8_t m_logout_reason = 0;
+
+    // timers
+    uint64_t m_login_deadline_ms = HAWSER_NEVER;
+    uint64_t m_drain_deadline_ms = HAWSER_NEVER;
+    uint64_t m_logout_deadline_ms = HAWSER_NEVER;
+    uint64_t m_last_received_ms = 0;
+    uint64_t m_nop_sent_ms = 0;
+
+    // tasks
+    TaskList m_pending;    // no CmdSN yet
+    TaskList m_active;     // on the wire
+    TaskList m_completed;  // polled out by the host
+    TaskList m_parked;
+    SequenceList m_sequences;
+    uint32_t m_task_count = 0;
+
+    // transmit
+    static constexpr uint32_t k_transmit_buffer_bytes = 4096;
+    std::array<uint8_t, k_transmit_buffer_bytes> m_transmit{};
+    uint32_t m_transmit_begin = 0;
+    uint32_t m_transmit_end = 0;
+    Task* m_transmit_task = nullptr;
+    uint32_t m_transmit_offset = 0;
+    uint32_t m_transmit_left = 0;
+    uint32_t m_transmit_padding = 0;
+    std::span<const uint8_t> m_login_text;
+
+    // receive
+    enum class ReceiveStage : uint8_t { Header, Placement, Segment, Padding };
+    ReceiveStage m_receive_stage = ReceiveStage::Header;
+    alignas(8) std::array<uint8_t, wire::k_bhs_bytes> m_header{};
+    uint32_t m_header_filled = 0;
+    uint32_t m_stage_left = 0;
+    uint32_t m_padding_left = 0;
+    Task* m_receive_task = nullptr;
+    uint32_t m_placement_offset = 0;
+    static constexpr uint32_t k_segment_bytes = 8192;  // MaxRecvDataSegmentLength while logging in
+    std::array<uint8_t, k_segment_bytes> m_segment{};
+    uint32_t m_segment_filled = 0;
+
+    // reports
+    static constexpr size_t k_reports_max = 8;
+    std::array<hawser_report, k_reports_max> m_reports{};
+    uint32_t m_report_begin = 0;
+    uint32_t m_report_count = 0;
+    bool m_closed_report_due = false;
+
+    // read by any thread
+    std::atomic<uint64_t> m_commands{0};
+    std::atomic<uint64_t> m_bytes_in{0};
+    std::atomic<uint64_t> m_bytes_out{0};
+    std::atomic<uint32_t> m_logins{0};
+    std::atomic<uint32_t> m_losses{0};
+    std::atomic<uint32_t> m_last_error{0};
+    std::atomic<uint32_t> m_last_detail{0};
+    std::atomic<uint32_t> m_published_state{HAWSER_CONNECTION_FREE};
+    std::atomic<uint32_t> m_published_tasks{0};
+
+    // The owner is the only writer: no read-modify-write cycle is needed.
+    template <typename T>
+    static void add(std::atomic<T>& counter, T amount) {
+        counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+    }
+};
+
+}  // namespace hawser

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The PDUs that are not SCSI: login, NOP, Logout, asynchronous messages, Reject.
+#include "engine/connection.hpp"
+
+namespace hawser {
+
+// ExpStatSN and the command window, which every target PDU carries at the same place. `counts`: the
+// PDU has a StatSN of its own (R2T and pings carry the next one, unadvanced). At ErrorRecoveryLevel
+// 0 a hole means that a PDU was lost in a reliable stream: the session starts anew (RFC 7143 7.9).
+uint32_t Connection::take_numbering(bool counts, bool window) {
+    const auto& numbering = header_as<wire::TargetNumbering>();
+    if (counts) {
+        const wire::StatSn stat_sn(numbering.stat_sn.get());
+        if (stat_sn != m_exp_stat_sn) return fail(HAWSER_ERROR_STAT_SN, numbering.stat_sn.get());
+        m_exp_stat_sn = stat_sn.next();
+    }
+    if (!window) return 0;
+    const bool wake = m_shared->window.publish(wire::CmdSn(numbering.exp_cmd_sn.get()),
+                                               wire::CmdSn(numbering.max_cmd_sn.get()));
+    return wake ? HAWSER_WANT_WAKE : 0;
+}
+
+uint32_t Connection::dispatch_control() {
+    switch (header_as<wire::Bhs>().kind()) {
+        case wire::Opcode::LoginResponse:
+            return handle_login_response();
+        case wire::Opcode::NopIn:
+            return handle_nop_in();
+        case wire::Opcode::AsyncMessage:
+            return handle_async_message();
+        case wire::Opcode::LogoutResponse:
+            return handle_logout_response();
+        case wire::Opcode::Reject:
+            return handle_reject();
+        default:
+            return fail(HAWSER_ERROR_UNEXPECTED_OPCODE, header_as<wire::Bhs>().opcode);
+    }
+}
+
+uint32_t Connection::handle_login_response() {
+    const auto& response = header_as<wire::LoginResponse>();
+    if (response.initiator_task_tag.get() != (k_login_tag | m_index))
+        return fail(HAWSER_ERROR_LOGIN_BAD_FIELD);
+    // The first one tells where this connection's StatSN begins (4.2.2.2), so none is expected
+    // here.
+    m_exp_stat_sn = wire::StatSn(response.stat_sn.get()).next();
+    const uint32_t error =
+        m_login.handle_response(response, std::span(m_segment.data(), m_segment_filled));
+    if (error != HAWSER_ERROR_NONE) return fail(error, m_login.detail());
+    if (!m_login.done()) return HAWSER_WANT_TRANSMIT;
+    m_keys = m_login.keys();
+    m_login_deadline_ms = HAWSER_NEVER;
+    advance(ConnectionEvent::LoginAccepted);
+    add(m_logins, 1u);
+    record_error(HAWSER_ERROR_NONE, 0);
+    hawser_report report = make_report(HAWSER_REPORT_LOGGED_IN);
+    report.tsih = m_login.tsih();
+    report.target_portal_group_tag = m_login.target_portal_group_tag();
+    report.keys = m_keys;
+    push_report(report);
+    uint32_t wants = HAWSER_WANT_REPORT | HAWSER_WANT_TIMEOUT;
+    // Only a leading login opens the window: tgt computes the numbers of a further one's answer
+    // from the request, so that they may be behind or ahead of the session's.
+    if (m_leading) wants |= take_numbering(false);
+    return wants;
+}
+
+uint32_t Connection::handle_nop_in() {
+    const auto& nop = header_as<wire::NopIn>();
+    const uint32_t itt = nop.initiator_task_tag.get();
+    const uint32_t ttt = nop.target_transfer_tag.get();
+    const uint32_t wants = take_numbering(itt != wire::k_reserved_tag);
+    if (m_closing) return wants;
+    if (itt != wire::k_reserved_tag) {
+        const uint32_t ours = static_cast<uint32_t>(m_nop_generation) << 16 | k_nop_tag | m_index;
+        if (!m_nop_outstanding || itt != ours) return fail(HAWSER_ERROR_BAD_NOP, itt);
+        m_nop_outstanding = false;
+        return wants | HAWSER_WANT_TIMEOUT;
+    }
+    if (ttt == wire::k_reserved_tag) return wants;  // it only tells the numbers, RFC 7143 11.19
+    if (m_nop_reply_count == k_nop_replies_max) return fail(HAWSER_ERROR_BAD_NOP, ttt);
+    NopReply& reply = m_nop_replies[m_nop_reply_count++];
+    reply.target_transfer_tag = ttt;
+    __builtin_memcpy(reply.lun, nop.lun, sizeof(reply.lun));
+    return wants | HAWSER_WANT_TRANSMIT;
+}
+
+// RFC 7143 11.9.1
+uint32_t Connection::handle_async_message() {
+    const auto& message = header_as<wire::AsyncMessage>();
+    const uint32_t wants = take_numbering(true);
+    if (m_closing) return wants;
+    switch (message.async_event) {
+        case 0:  // SCSI asynchronous event data: sense of a LUN, which its next command tells as
+                 // well
+            return wants;
+        case 1: {
+            advance(ConnectionEvent::LogoutRequested);
+            hawser_report report = make_report(HAWSER_REPORT_LOGOUT_REQUESTED);
+            report.error = HAWSER_ERROR_ASYNC_LOGOUT;
+            report.detail = message.parameter3.get();
+            push_report(report);
+            return wants | HAWSER_WANT_REPORT;
+        }
+        case 2:  // parameter1 names the connection; another one's own thread will see its EOF
+            if (message.parameter1.get() != m_index) return wants;
+            return wants | fail(HAWSER_ERROR_ASYNC_DROP_CONNECTION, 2);
+        case 3:
+            return wants | fail(HAWSER_ERROR_ASYNC_DROP_SESSION, 3);
+        case 4:  // a Text Request or a Logout is due: the loss leads to a new negotiation
+            return wants | fail(HAWSER_ERROR_ASYNC_RENEGOTIATE, 4);
+        default:  // 5 is for FastAbort, which we do not agree to; 248..255 are vendors'
+            return wants;
+    }
+}
+
+uint32_t Connection::handle_logout_response() {
+    const auto& response = header_as<wire::LogoutResponse>();
+    if (!m_logout_outstanding || response.initiator_task_tag.get() != (k_logout_tag | m_index))
+        return fail(HAWSER_ERROR_UNEXPECTED_OPCODE, response.opcode);
+    const uint32_t wants = take_numbering(true);
+    if (m_closing) return wants;
+    if (response.response != 0) return wants | fail(HAWSER_ERROR_LOGOUT_REFUSED, response.response);
+    m_closing = true;
+    advance(ConnectionEvent::LogoutAccepted);
+    hawser_report report = make_report(HAWSER_REPORT_LOGGED_OUT);
+    report.time2wait_s = response.time2wait.get();
+    report.time2retain_s = response.time2retain.get();
+    push_report(report);
+    return wants | HAWSER_WANT_CLOSE | HAWSER_WANT_REPORT | HAWSER_WANT_TIMEOUT;
+}
+
+// A PDU of ours was refused (RFC 7143 11.17). At ErrorRecoveryLevel 0 there is no retry of a PDU:
+// the CmdSN of a rejected command would stay a hole in the target's order, so the session starts
+// anew.
+uint32_t Connection::handle_reject() {
+    const auto& reject = header_as<wire::Reject>();
+    const uint32_t wants = take_numbering(true);
+    return m_closing ? wants : wants | fail(HAWSER_ERROR_REJECTED, reject.reason);
+}
+
+}  // namespace hawser

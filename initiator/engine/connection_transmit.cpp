@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What goes out, in which order: control PDUs, then Data-Out, then new commands. Data-Out before
+// commands, because a target waits for it with its own timer (LIO: 3 s), and unsolicited data goes
+// in the order of its commands (RFC 7143 4.2.5.2).
+#include "engine/connection.hpp"
+
+namespace hawser {
+
+namespace {
+
+constexpr uint32_t k_command_bytes_max = wire::k_bhs_bytes + sizeof(wire::ExtendedCdb);
+
+constexpr uint32_t padding_of(uint32_t length) {
+    return (4 - length % 4) % 4;  // RFC 7143 11.1: segments are padded to words
+}
+
+}  // namespace
+
+void Connection::append(const void* bytes, uint32_t length) {
+    __builtin_memcpy(&m_transmit[m_transmit_end], bytes, length);
+    m_transmit_end += length;
+}
+
+void Connection::attach_data(Task& task, uint32_t offset, uint32_t length) {
+    m_transmit_task = &task;
+    m_transmit_offset = offset;
+    m_transmit_left = length;
+    m_transmit_padding = padding_of(length);
+}
+
+void Connection::append_login() {
+    wire::LoginRequest request;
+    if (!m_login.poll_request(request, m_login_text)) return;
+    request.initiator_task_tag = k_login_tag | m_index;
+    request.cmd_sn = m_shared->window.current().value();
+    request.exp_stat_sn = m_exp_stat_sn.value();
+    append(&request, sizeof(request));
+    m_transmit_padding = padding_of(static_cast<uint32_t>(m_login_text.size()));
+}
+
+void Connection::append_nop_out(uint32_t itt, uint32_t ttt, const uint8_t* lun) {
+    wire::NopOut nop;
+    // Immediate in both uses: a ping must get through a closed window, and an answer must
+    // (11.18.1).
+    nop.opcode |= wire::k_immediate;
+    nop.initiator_task_tag = itt;
+    nop.target_transfer_tag = ttt;
+    if (lun != nullptr) __builtin_memcpy(nop.lun, lun, sizeof(nop.lun));
+    nop.cmd_sn = m_shared->window.current().value();
+    nop.exp_stat_sn = m_exp_stat_sn.value();
+    append(&nop, sizeof(nop));
+}
+
+void Connection::append_logout() {
+    wire::LogoutRequest request;
+    request.reason = wire::k_final | m_logout_reason;
+    request.initiator_task_tag = k_logout_tag | m_index;
+    // Reserved for "close the session", RFC 7143 11.14.3.
+    if (m_logout_reason != wire::LogoutRequest::k_close_session)
+        request.cid = static_cast<uint16_t>(m_index);
+    request.cmd_sn = m_shared->window.current().value();
+    request.exp_stat_sn = m_exp_stat_sn.value();
+    append(&request, sizeof(request));
+    m_logout_wanted = false;
+    m_logout_outstanding = true;
+}
+
+// One control PDU; false when there is none.
+bool Connection::fill_control() {
+    const uint32_t before = m_transmit_end;
+    if (m_state == ConnectionState::InLogin) {
+        append_login();
+        return m_transmit_end != before;
+    }
+    if (m_nop_reply_count != 0) {
+        const NopReply reply = m_nop_replies[0];
+        m_nop_reply_count--;
+        for (size_t i = 0; i < m_nop_reply_count; i++) m_nop_replies[i] = m_nop_replies[i + 1];
+        append_nop_out(wire::k_reserved_tag, reply.target_transfer_tag, reply.lun);
+        return true;
+    }
+    if (m_nop_wanted) {
+        m_nop_wanted = false;
+        append_nop_out(static_cast<uint32_t>(m_nop_generation) << 16 | k_nop_tag | m_index,
+                       wire::k_reserved_tag, nullptr);
+        return true;
+    }
+    // The last PDU: what was submitted before goes before it (RFC 7143 11.14: nothing new after).
+    if (m_logout_wanted && m_sequences.empty() && m_pending.empty()) {
+        append_logout();
+        return true;
+    }
+    return false;
+}
+
+bool Connection::fill_data_out() {
+    Sequence* sequence = m_sequences.first();
+    if (sequence == nullptr) return false;
+    Task& task = *sequence->task;
+    uint32_t length = sequence->left;
+    if (length > m_keys.max_xmit_data_segment_length) length = m_keys.max_xmit_data_segment_length;
+    wire::DataOut header;
+    header.flags = length == sequence->left ? wire::k_final : 0;
+    header.data_segment_length = length;
+    // With a TTT the LUN is the R2T's, which is the command's; RFC 7143 11.7.2.
+    __builtin_memcpy(header.lun, task.command.lun, sizeof(header.lun));
+    header.initiator_task_tag = task.initiator_task_tag;
+    header.target_transfer_tag = sequence->target_transfer_tag;
+    header.exp_stat_sn = m_exp_stat_sn.value();
+    header.data_sn = sequence->data_sn.value();
+    header.buffer_offset = sequence->offset;
+    append(&header, sizeof(header));
+    attach_data(task, sequence->offset, length);
+    sequence->data_sn = sequence->data_sn.next();
+    sequence->offset += length;
+    sequence->left -= length;
+    if (sequence->left == 0) {
+        m_sequences.remove(*sequence);
+        if (sequence->target_transfer_tag != wire::k_reserved_tag) task.r2t_count--;
+    }
+    return true;
+}
+
+bool Connection::fill_command() {
+    Task* task = m_pending.first();
+    if (task == nullptr) return false;
+    std::optional<wire::CmdSn> cmd_sn = m_shared->window.take();
+    if (!cmd_sn.has_value()) {
+        if (m_shared->window.wait(m_index)) return false;
+        cmd_sn = m_shared->window.take();
+        if (!cmd_sn.has_value()) return false;  // another connection was quicker; our bit is set
+    }
+    m_pending.remove(*task);
+    m_active.push_back(*task);
+    task->cmd_sn = *cmd_sn;
+    task->identity.store((task->initiator_task_tag & 0xffff0000u) | (m_index + 1),
+                         std::memory_order_relaxed);
+    append_command(*task);
+    add(m_commands, uint64_t{1});
+    return true;
+}
+
+// RFC 7143 11.2.2.3: what does not fit into the BHS.
+void Connection::append_extended_cdb(const hawser_command& command) {
+    wire::ExtendedCdb ahs;
+    const uint32_t beyond = command.cdb_length - 16u;
+    ahs.ahs_length = static_cast<uint16_t>(beyond + 1);  // the reserved byte counts
+    __builtin_memcpy(ahs.cdb, command.cdb + 16, beyond);
+    append(&ahs, 4 + beyond + padding_of(beyond));
+}
+
+// RFC 7143 11.3 and 11.3.4: what may go without being asked for is FirstBurstLength, of it what
+// fits into one segment goes with the command itself.
+void Connection::append_command(Task& task) {
+    const hawser_command& command = task.command;
+    wire::ScsiCommand header;
+    header.flags = command.task_attribute & 7;
+    if (command.direction == HAWSER_DATA_READ) header.flags |= wire::ScsiCommand::k_read;
+    if (command.direction == HAWSER_DATA_WRITE) header.flags |= wire::ScsiCommand::k_write;
+    uint32_t immediate = 0;
+    uint32_t unsolicited = 0;
+    if (command.direction == HAWSER_DATA_WRITE) {
+        const uint32_t burst =
+            command.length < m_keys.first_burst_length ? command.length : m_keys.first_burst_length;
+        if (m_keys.immediate_data != 0)
+            immediate = burst < m_keys.max_xmit_data_segment_length
+                            ? burst
+                            : m_keys.max_xmit_data_segment_length;
+        if (m_keys.initial_r2t == 0) unsolicited = burst - immediate;
+    }
+    if (unsolicited == 0) header.flags |= wire::k_final;
+    header.data_segment_length = immediate;
+    __builtin_memcpy(header.lun, command.lun, sizeof(header.lun));
+    header.initiator_task_tag = task.initiator_task_tag;
+    header.expected_data_transfer_length = command.length;
+    header.cmd_sn = task.cmd_sn.value();
+    header.exp_stat_sn = m_exp_stat_sn.value();
+    __builtin_memcpy(header.cdb, command.cdb, sizeof(header.cdb));
+    if (command.cdb_length > 16) {
+        const uint32_t beyond = command.cdb_length - 16u;
+        header.total_ahs_length = static_cast<uint8_t>((4 + beyond + padding_of(beyond)) / 4);
+    }
+    append(&header, sizeof(header));
+    if (command.cdb_length > 16) append_extended_cdb(command);
+    if (immediate != 0) attach_data(task, 0, immediate);
+    task.data_end = immediate + unsolicited;
+    if (unsolicited != 0) {
+        Sequence& sequence = task.sequences[k_outstanding_r2t_max];
+        sequence.task = &task;
+        sequence.target_transfer_tag = wire::k_reserved_tag;
+        sequence.offset = immediate;
+        sequence.left = unsolicited;
+        sequence.data_sn = {};
+        m_sequences.push_back(sequence);
+    }
+}
+
+// Gathers PDUs until the room or the buffer is full, or one with data ends it.
+void Connection::fill(uint32_t room) {
+    m_transmit_begin = 0;
+    m_transmit_end = 0;
+    static constexpr uint8_t k_zeros[4] = {};
+    if (m_transmit_padding != 0) {
+        append(k_zeros, m_transmit_padding);
+        m_transmit_padding = 0;
+    }
+    while (m_transmit_left == 0 && m_login_text.empty() &&
+           m_transmit_end + k_command_bytes_max <= k_transmit_buffer_bytes &&
+           m_transmit_end + k_command_bytes_max <= room) {
+        if (fill_control()) continue;
+        if (m_state == ConnectionState::InLogin || m_logout_outstanding) return;
+        if (!fill_data_out() && !fill_command()) return;
+    }
+}
+
+bool Connection::has_more() const {
+    return m_transmit_padding != 0 || !m_sequences.empty() || m_nop_reply_count != 0 ||
+           (!m_pending.empty() && m_shared->window.is_open());
+}
+
+bool Connection::poll_transmit(uint32_t room, hawser_transmit& transmit) {
+    if (!m_open || m_closing || m_draining || m_state == ConnectionState::XptWait) return false;
+    if (m_transmit_begin == m_transmit_end && m_transmit_left == 0 && m_login_text.empty())
+        fill(room);
+    transmit = {};
+    if (m_transmit_begin != m_transmit_end) {
+        transmit.bytes = &m_transmit[m_transmit_begin];
+        transmit.bytes_length = m_transmit_end - m_transmit_begin;
+    } else if (!m_login_text.empty()) {
+        transmit.bytes = m_login_text.data();
+        transmit.bytes_length = static_cast<uint32_t>(m_login_text.size());
+        return true;
+    } else if (m_transmit_left == 0) {
+        return false;
+    }
+    if (m_transmit_left != 0) {
+        transmit.tag = m_transmit_task->command.tag;
+        transmit.data_offset = m_transmit_offset;
+        transmit.data_length = m_transmit_left;
+    }
+    transmit.more = !m_login_text.empty() || has_more();
+    return true;
+}
+
+// A PDU's data has gone: a completion that came early may now be told.
+uint32_t Connection::finish_data() {
+    Task* task = m_transmit_task;
+    m_transmit_task = nullptr;
+    if (!task->completion_deferred) return 0;
+    m_active.remove(*task);
+    finish_task(*task);
+    return HAWSER_WANT_COMPLETION;
+}
+
+uint32_t Connection::transmit_wants() const {
+    const bool waiting = m_transmit_begin != m_transmit_end || m_transmit_left != 0 ||
+                         !m_login_text.empty() || m_nop_wanted || m_logout_wanted || has_more();
+    return waiting ? HAWSER_WANT_TRANSMIT : 0;
+}
+
+uint32_t Connection::handle_transmitted(uint32_t length, uint64_t) {
+    uint32_t wants = 0;
+    if (m_closing) return 0;
+    const uint32_t bytes = m_transmit_end - m_transmit_begin;
+    const uint32_t of_bytes = length < bytes ? length : bytes;
+    m_transmit_begin += of_bytes;
+    length -= of_bytes;
+    if (length != 0 && !m_login_text.empty()) {
+        const size_t of_text = length < m_login_text.size() ? length : m_login_text.size();
+        m_login_text = m_login_text.subspan(of_text);
+        return transmit_wants();
+    }
+    if (length != 0 && m_transmit_left != 0) {
+        const uint32_t of_data = length < m_transmit_left ? length : m_transmit_left;
+        m_transmit_offset += of_data;
+        m_transmit_left -= of_data;
+        m_transmit_task->transmitted += of_data;
+        add(m_bytes_out, static_cast<uint64_t>(of_data));
+        if (m_transmit_left == 0) wants |= finish_data();
+    }
+    return wants | transmit_wants();
+}
+
+}  // namespace hawser

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The session: which connection logs in when, what a loss means, how it ends.
+//
+// Owned by the control thread. It sees the connections only through reports and acts only through
+// orders, each marked with the epoch of the nexus it is about, so that a message that was under way
+// while the session started anew is known as old.
+//
+// At ErrorRecoveryLevel 0 the loss of one connection is the loss of the session (RFC 7143 7.1.4.3,
+// 7.1.5). Reinstatement must not let an old write land after a new one: siblings are not reset,
+// they are read until the target closes them (a target like LIO finishes its commands first) or
+// until Time2Wait is over; only when every socket is closed, and Time2Wait has passed, does one
+// connection log in with the same ISID and TSIH 0, which is what ends the old nexus at the target
+// (6.3.5). Then the others follow in parallel, and parked commands are released.
+//
+// A connection that does not come up is tried again with a backoff while the session runs on the
+// others: at no ErrorRecoveryLevel does a failed login harm those that are logged in.
+#pragma once
+
+#include "abi/engine.h"
+#include "engine/connection.hpp"
+
+#include <array>
+#include <cstdint>
+
+namespace hawser {
+
+enum class SessionState : uint8_t {
+    Free = HAWSER_SESSION_FREE,           // Q1
+    LoggedIn = HAWSER_SESSION_LOGGED_IN,  // Q3
+    Failed = HAWSER_SESSION_FAILED,       // Q4
+};
+
+// What the control thread is about; the RFC's Q states are what a user sees of it.
+enum class SessionPhase : uint8_t {
+    Idle,
+    Leading,         // one connection logs in with TSIH 0
+    Running,         // full feature phase; further connections come and go
+    Draining,        // a loss: waiting for every socket to close, then for Time2Wait
+    LoggingOut,      // every connection but the last
+    LoggingOutLast,  // the one that closes the session
+    Ending,          // abandoned: waiting for the sockets to close
+    Ended,
+};
+
+class Session {
+public:
+    void create(SessionShared& shared, std::span<Connection> connections, uint16_t isid_qualifier,
+                uint32_t random);
+
+    uint32_t start(uint64_t now_ms);
+    uint32_t logout(uint64_t now_ms);
+    uint32_t abandon();
+    uint32_t handle_report(const hawser_report& report, uint64_t now_ms);
+    uint32_t handle_timeout(uint64_t now_ms);
+    uint64_t poll_timeout() const;
+    bool poll_order(hawser_order& order);
+    void read(hawser_session_snapshot& snapshot) const;
+
+    Connection& connection(uint32_t index) { return m_connections[index]; }
+    SessionShared& shared() { return *m_shared; }
+    const SessionShared& shared() const { return *m_shared; }
+
+private:
+    enum class SlotPhase : uint8_t { Idle, Opening, LoggedIn, Closing };
+    struct Slot {
+        SlotPhase phase = SlotPhase::Idle;
+        bool failed_once = false;  // since the last RELEASE
+        uint32_t attempts = 0;     // in a row that failed
+        uint32_t portal = 0;
+        uint64_t retry_ms = HAWSER_NEVER;
+    };
+
+    // session.cpp
+    hawser_order make_order(uint32_t kind, uint32_t index) const;
+    void push_order(const hawser_order& order);
+    void connect(uint32_t index, bool leading, uint64_t now_ms);
+    void settle();
+    uint32_t end(uint32_t error, uint32_t detail);
+    uint32_t wants() const;
+    uint32_t usable_connections() const;
+    bool all_idle() const;
+    void note_error(const hawser_report& report);
+
+    // session_recovery.cpp
+    void handle_logged_in(const hawser_report& report, uint64_t now_ms);
+    void handle_lost(const hawser_report& report, uint64_t now_ms);
+    void handle_closed(uint32_t index, uint64_t now_ms);
+    void release(uint64_t now_ms);
+    void begin_reinstatement(const hawser_report& report, uint64_t now_ms);
+    void begin_leading(uint64_t now_ms);
+    void try_next_leader(uint64_t now_ms);
+    void continue_logout(uint64_t now_ms);
+    void close_open_slots();
+
+    SessionShared* m_shared = nullptr;
+    std::span<Connection> m_connections;
+    std::array<Slot, HAWSER_CONNECTIONS_MAX> m_slots{};
+
+    SessionPhase m_phase = SessionPhase::Idle;
+    SessionState m_state = SessionState::Free;
+    uint32_t m_epoch = 0;
+    uint32_t m_random = 0;
+    bool m_ever_logged_in = false;
+    bool m_settled = false;
+
+    std::array<uint8_t, 6> m_isid{};
+    uint16_t m_tsih = 0;
+    uint16_t m_target_portal_group_tag = 0;
+    hawser_keys m_keys{};
+    uint32_t m_reinstatements = 0;
+
+    uint32_t m_leader = 0;
+    uint32_t m_leading_attempts = 0;  // since this reinstatement began
+    uint64_t m_leading_retry_ms = HAWSER_NEVER;
+    uint64_t m_wait_until_ms = 0;  // Time2Wait
+    uint64_t m_give_up_ms = HAWSER_NEVER;
+    uint32_t m_last_logout = 0;
+    uint32_t m_end_error = 0;
+    uint32_t m_end_detail = 0;
+
+    uint32_t m_last_error = 0;
+    uint32_t m_last_detail = 0;
+    uint32_t m_last_index = 0;
+    std::array<uint32_t, HAWSER_PORTALS_MAX> m_portal_errors{};
+    std::array<uint32_t, HAWSER_PORTALS_MAX> m_portal_details{};
+
+    // A mutation gives at most two orders a connection and three for the session, and the host
+    // polls all of them before the next mutation.
+    static constexpr uint32_t k_orders_max = 64;
+    static_assert(2 * HAWSER_CONNECTIONS_MAX + 3 <= k_orders_max);
+    std::array<hawser_order, k_orders_max> m_orders{};
+    uint32_t m_order_begin = 0;
+    uint32_t m_order_count = 0;
+};
+
+}  // namespace hawser

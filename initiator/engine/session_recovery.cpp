@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a report leads to: the session logs in, loses a connection, starts anew.
+#include "engine/session.hpp"
+
+namespace hawser {
+
+namespace {
+
+constexpr uint32_t k_backoff_first_ms = 500;
+constexpr uint32_t k_backoff_max_ms = 8000;
+
+constexpr uint32_t backoff_ms(uint32_t attempts) {
+    uint32_t delay = k_backoff_first_ms;
+    for (; attempts > 1 && delay < k_backoff_max_ms; attempts--) delay *= 2;
+    return delay < k_backoff_max_ms ? delay : k_backoff_max_ms;
+}
+
+}  // namespace
+
+// A new nexus: every socket of the old one is closed, so its numbers mean nothing any more.
+void Session::begin_leading(uint64_t now_ms) {
+    m_phase = SessionPhase::Leading;
+    m_leading_retry_ms = HAWSER_NEVER;
+    m_epoch++;
+    m_tsih = 0;
+    m_shared->window.reset(wire::CmdSn(1));
+    for (Slot& slot : m_slots) slot.retry_ms = HAWSER_NEVER;
+    connect(m_leader, true, now_ms);
+}
+
+// The leader's login failed and its socket is closed: the next connection leads. After a round of
+// all of them there is a pause, which grows.
+void Session::try_next_leader(uint64_t now_ms) {
+    const uint32_t count = static_cast<uint32_t>(m_connections.size());
+    const uint32_t portals = m_shared->options.portal_count;
+    m_slots[m_leader].attempts++;
+    m_leading_attempts++;
+    m_leader = (m_leader + 1) % count;
+    const uint32_t round = portals > count ? portals : count;
+    m_leading_retry_ms =
+        m_leading_attempts % round != 0 ? now_ms : now_ms + backoff_ms(m_leading_attempts / round);
+}
+
+void Session::release(uint64_t now_ms) {
+    hawser_order order = make_order(HAWSER_ORDER_RELEASE, 0);
+    order.first = !m_ever_logged_in;
+    m_ever_logged_in = true;
+    m_settled = false;
+    m_give_up_ms = HAWSER_NEVER;
+    push_order(order);
+    for (uint32_t i = 0; i < m_connections.size(); i++) {
+        m_slots[i].failed_once = false;
+        if (i != m_leader) m_slots[i].attempts = 0;
+    }
+    // The leader is one of those granted, whatever its index.
+    uint32_t opened = 1;
+    for (uint32_t i = 0; i < m_connections.size() && opened < usable_connections(); i++) {
+        if (m_slots[i].phase != SlotPhase::Idle) continue;
+        connect(i, false, now_ms);
+        opened++;
+    }
+}
+
+void Session::settle() {
+    if (m_settled || m_phase != SessionPhase::Running) return;
+    for (size_t i = 0; i < m_connections.size(); i++) {
+        if (m_slots[i].phase == SlotPhase::Opening && !m_slots[i].failed_once) return;
+    }
+    m_settled = true;
+    push_order(make_order(HAWSER_ORDER_SETTLED, 0));
+}
+
+void Session::handle_logged_in(const hawser_report& report, uint64_t now_ms) {
+    Slot& slot = m_slots[report.index];
+    if (slot.phase != SlotPhase::Opening) return;
+    slot.phase = SlotPhase::LoggedIn;
+    m_portal_errors[slot.portal] = HAWSER_ERROR_NONE;
+    if (m_phase == SessionPhase::Leading) {
+        m_phase = SessionPhase::Running;
+        m_state = SessionState::LoggedIn;
+        m_tsih = report.tsih;
+        m_target_portal_group_tag = report.target_portal_group_tag;
+        m_keys = report.keys;
+        m_leading_attempts = 0;
+        release(now_ms);
+    }
+    slot.attempts = 0;
+}
+
+void Session::note_error(const hawser_report& report) {
+    m_last_error = report.error;
+    m_last_detail = report.detail;
+    m_last_index = report.index;
+    m_portal_errors[m_slots[report.index].portal] = report.error;
+    m_portal_details[m_slots[report.index].portal] = report.detail;
+}
+
+void Session::begin_reinstatement(const hawser_report& report, uint64_t now_ms) {
+    m_phase = SessionPhase::Draining;
+    m_state = SessionState::Failed;
+    m_reinstatements++;
+    const uint32_t time2wait_s =
+        report.time2wait_s != 0xffff ? report.time2wait_s : m_keys.default_time2wait_s;
+    m_wait_until_ms = now_ms + uint64_t{1000} * time2wait_s;
+    // Bounds the wait for a sibling's EOF also where Time2Wait is 0.
+    const uint64_t deadline_ms = now_ms + (time2wait_s != 0 ? uint64_t{1000} * time2wait_s : 1000);
+    // The path that failed is the last one to be tried.
+    m_leader = (report.index + 1) % static_cast<uint32_t>(m_connections.size());
+    m_leading_attempts = 0;
+    for (uint32_t i = 0; i < m_connections.size(); i++) {
+        Slot& slot = m_slots[i];
+        slot.retry_ms = HAWSER_NEVER;
+        slot.attempts = 0;
+        if (slot.phase != SlotPhase::Opening && slot.phase != SlotPhase::LoggedIn) continue;
+        hawser_order order = make_order(
+            slot.phase == SlotPhase::LoggedIn ? HAWSER_ORDER_DRAIN : HAWSER_ORDER_CLOSE, i);
+        order.deadline_ms = deadline_ms;
+        slot.phase = SlotPhase::Closing;
+        push_order(order);
+    }
+}
+
+void Session::handle_lost(const hawser_report& report, uint64_t now_ms) {
+    Slot& slot = m_slots[report.index];
+    const bool was_logged_in = slot.phase == SlotPhase::LoggedIn;
+    const bool was_opening = slot.phase == SlotPhase::Opening;
+    note_error(report);
+    slot.phase = SlotPhase::Closing;
+    if (m_phase == SessionPhase::Running && was_logged_in) {
+        begin_reinstatement(report, now_ms);
+    } else if (m_phase == SessionPhase::Running && was_opening) {
+        slot.failed_once = true;
+        slot.attempts++;
+        slot.retry_ms = now_ms + backoff_ms(slot.attempts);
+    } else if (m_phase == SessionPhase::Leading && !m_ever_logged_in &&
+               hawser_error_is_final(report.error)) {
+        m_phase = SessionPhase::Ending;
+        m_end_error = report.error;
+        m_end_detail = report.detail;
+        m_give_up_ms = HAWSER_NEVER;
+    } else if (m_phase == SessionPhase::LoggingOut || m_phase == SessionPhase::LoggingOutLast) {
+        // Gone before its Logout was answered: told at the end, and nothing to log in again for.
+        m_end_error = report.error;
+        m_end_detail = report.detail;
+    }
+}
+
+// The socket is gone and its tasks are parked: what was waiting for that?
+void Session::handle_closed(uint32_t index, uint64_t now_ms) {
+    Slot& slot = m_slots[index];
+    slot.phase = SlotPhase::Idle;
+    switch (m_phase) {
+        case SessionPhase::Leading:
+            if (index == m_leader) try_next_leader(now_ms);
+            break;
+        case SessionPhase::Running:
+            // Closed without a loss, by a Logout of its own: it is opened again.
+            if (slot.retry_ms == HAWSER_NEVER) slot.retry_ms = now_ms + k_backoff_first_ms;
+            break;
+        case SessionPhase::LoggingOut:
+        case SessionPhase::LoggingOutLast:
+            continue_logout(now_ms);
+            break;
+        case SessionPhase::Ending:
+            if (all_idle()) end(m_end_error, m_end_detail);
+            break;
+        case SessionPhase::Draining:  // handle_timeout begins anew when all are idle and the wait
+                                      // is over
+        case SessionPhase::Idle:
+        case SessionPhase::Ended:
+            break;
+    }
+}
+
+uint32_t Session::handle_report(const hawser_report& report, uint64_t now_ms) {
+    if (report.epoch != m_epoch || report.index >= m_connections.size()) return 0;
+    switch (report.kind) {
+        case HAWSER_REPORT_LOGGED_IN:
+            handle_logged_in(report, now_ms);
+            break;
+        case HAWSER_REPORT_LOST:
+            handle_lost(report, now_ms);
+            break;
+        case HAWSER_REPORT_CLOSED:
+            handle_closed(report.index, now_ms);
+            break;
+        case HAWSER_REPORT_LOGGED_OUT:
+            m_slots[report.index].phase = SlotPhase::Closing;
+            break;
+        case HAWSER_REPORT_LOGOUT_REQUESTED:
+            // Taken as the loss that it announces: the target will close within `detail` seconds.
+            note_error(report);
+            if (m_phase == SessionPhase::Running) begin_reinstatement(report, now_ms);
+            break;
+        default:
+            return 0;
+    }
+    settle();
+    return wants();
+}
+
+}  // namespace hawser

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A task: one SCSI command from submission to its completion, under its Initiator Task Tag.
+//
+// Slots are taken once, with the session, and are indexed by the host's tag. A slot has one owner
+// at a time; only the connection that carries the task touches it. A peer may name any tag on any
+// connection, so before a slot is touched its identity word is compared: generation and owner, in
+// one atomic. Only the owner ever stores its own mark there, so a match means that the slot is
+// ours.
+#pragma once
+
+#include "abi/engine.h"
+#include "engine/list.hpp"
+#include "wire/serial.hpp"
+
+#include <atomic>
+#include <cstdint>
+
+namespace hawser {
+
+inline constexpr uint32_t k_outstanding_r2t_max = 8;  // limits MaxOutstandingR2T as we offer it
+
+struct Task;
+
+// One Data-Out sequence that is owed to the target: the unsolicited one, or an R2T's (RFC
+// 7143 11.8).
+struct Sequence {
+    Link<Sequence> link;
+    Task* task = nullptr;
+    uint32_t target_transfer_tag = 0;
+    uint32_t offset = 0;  // the next byte to send
+    uint32_t left = 0;
+    wire::DataSn data_sn;  // restarts at 0 in each sequence, 4.2.2.4
+};
+
+struct Task {
+    // generation << 16 | (index of the owning connection + 1), 0 in the low half: nobody's on the
+    // wire
+    std::atomic<uint32_t> identity{0};
+    Link<Task> link;
+    hawser_command command{};
+    wire::CmdSn cmd_sn;
+    uint32_t initiator_task_tag = 0;
+
+    uint32_t data_end = 0;      // write: how much the target has been promised so far
+    uint32_t transmitted = 0;   // write: how much went into the socket
+    wire::DataSn next_r2t_sn;   // write
+    uint32_t r2t_count = 0;     // write: R2Ts not fully answered
+    uint32_t received = 0;      // read
+    wire::DataSn next_data_sn;  // read
+
+    // Completed by the target while a PDU of it is still half in the socket.
+    bool completion_deferred = false;
+    hawser_completion completion{};
+    uint8_t sense[HAWSER_SENSE_MAX] = {};
+    Sequence sequences[k_outstanding_r2t_max + 1];  // the last one: unsolicited
+};
+
+using TaskList = List<Task, &Task::link>;
+using SequenceList = List<Sequence, &Sequence::link>;
+
+// ITT = tag | generation << 16. Tags from k_reserved_tags on are the engine's own PDUs, which have
+// no slot, so no ITT of ours is 0xffffffff (11.2.1.8).
+inline constexpr uint32_t k_reserved_tags = 0xf000;
+inline constexpr uint32_t k_login_tag = 0xf100;
+inline constexpr uint32_t k_nop_tag = 0xf200;
+inline constexpr uint32_t k_logout_tag = 0xf300;
+static_assert(HAWSER_QUEUE_DEPTH_MAX <= k_reserved_tags);
+
+}  // namespace hawser
