@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The commands: each takes its options and writes to stdout; what goes wrong is thrown as a
+// Failure.
+#ifndef HAWSER_USER_COMMANDS_H
+#define HAWSER_USER_COMMANDS_H
+
+#include <string>
+
+#include "user/boot_plan.h"
+#include "user/connect_request.h"
+#include "user/failure.h"
+
+namespace hawser::user {
+
+// Where the machine is looked at; other folders for tests.
+struct Places {
+    std::string sysfs = "/sys";
+    std::string proc = "/proc";
+    std::string run = "/run";
+    std::string device = "/dev/hawser";
+};
+
+struct IbftOptions {
+    bool json = false;
+    std::string file;
+};
+
+struct BootOptions {
+    bool dry_run = false;
+    bool json = false;
+    std::string command_line_file;
+    std::string ibft_file;
+};
+
+ExitStatus run_ibft(const IbftOptions& options, const Places& places);
+ExitStatus run_boot(const BootOptions& options, const Places& places);
+ExitStatus run_connect(KeyValues values, const Places& places);
+ExitStatus run_disconnect(const std::string& session, const Places& places);
+ExitStatus run_status(bool json, const Places& places);
+
+}  // namespace hawser::user
+
+#endif

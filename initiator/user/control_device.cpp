@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// /dev/hawser.
+#include "user/control_device.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+
+#include "abi/uapi.h"
+#include "user/process.h"
+
+namespace hawser::user {
+namespace {
+
+// Only modprobe waits for the module's init; it has no way to hang but a broken one.
+constexpr std::chrono::seconds k_modprobe_limit{30};
+
+std::string read_answer(int fd) {
+    char buffer[HAWSER_ANSWER_BYTES_MAX];
+    const ssize_t got = read(fd, buffer, sizeof(buffer));
+    std::string answer(buffer, got > 0 ? static_cast<size_t>(got) : 0);
+    answer.resize(std::min(answer.find('\n'), answer.size()));
+    return printable(answer);
+}
+
+// The module names each portal's last error in its reason; the most telling one is the cause.
+std::string timeout_cause(const std::string& reason) {
+    std::string lower = reason;
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
+    if (lower.find("refused") != std::string::npos) return "target refused the connection";
+    if (lower.find("unreachable") != std::string::npos ||
+        lower.find("no route") != std::string::npos) {
+        return "target unreachable";
+    }
+    return "no login in time";
+}
+
+}  // namespace
+
+void load_module(const std::string& device) {
+    if (access(device.c_str(), F_OK) == 0) return;
+    const auto modprobe = find_program("modprobe");
+    if (modprobe) run_programs({{*modprobe, "-q", "hawser"}}, k_modprobe_limit);
+    if (access(device.c_str(), F_OK) == 0) return;
+    throw Failure("module not loaded", "hawser",
+                  modprobe ? "is hawser.ko in /lib/modules, for this kernel? see `dmesg`"
+                           : "there is no modprobe to load it with");
+}
+
+Problem request_problem(int error, const std::string& reason) {
+    const std::string value = reason.empty() ? std::strerror(error) : reason;
+    switch (error) {
+        case ETIMEDOUT:
+            return {timeout_cause(value), value, "check target, portals, cables and routes"};
+        case ECONNREFUSED:
+            return {"target refused the connection", value, "does the target listen there?"};
+        case EHOSTUNREACH:
+        case ENETUNREACH:
+            return {"target unreachable", value, "check cables, addresses and routes"};
+        case EACCES:
+            return {"target refused our authentication", value, "check names and secrets"};
+        case ENOENT:
+            return {"target unknown", value, "check the target's name on the target"};
+        case EPERM:
+            return {"target forbids this initiator", value,
+                    "allow the initiator's name on the target"};
+        case ENODEV:
+            return {"no LUN", value, "check the LUN's number, and its mapping on the target"};
+        case EEXIST:
+            return {"session exists", value, "`hawser status` shows it"};
+        case EBUSY:
+            return {"session is in use", value, "unmount its disks first"};
+        case EINVAL:
+            return {"request refused", value, "see docs/contracts.md for keys and ranges"};
+        case EPROTO:
+            return {"target broke the protocol", value, "see `dmesg`"};
+        case ENXIO:
+            return {"no such session", value, "`hawser status` lists them"};
+        default:
+            return {"request failed", value, "see `dmesg`"};
+    }
+}
+
+std::string ask_module(const std::string& line, const std::string& device) {
+    const int fd = open(device.c_str(), O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        const bool missing = errno == ENOENT || errno == ENODEV || errno == ENXIO;
+        throw Failure("cannot open", device + " (" + std::strerror(errno) + ")",
+                      missing ? "load the module: modprobe hawser" : "root may; try sudo");
+    }
+    const ssize_t put = write(fd, line.data(), line.size());
+    const int error = put < 0 ? errno : 0;
+    const std::string answer = read_answer(fd);
+    close(fd);
+    if (put < 0) throw Failure({request_problem(error, answer)});
+    return answer;
+}
+
+}  // namespace hawser::user

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The `hawser` command: options in, one of the commands out.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <deque>
+
+#include "user/commands.h"
+#include "user/connect_request.h"
+
+namespace {
+
+using namespace hawser::user;
+
+constexpr const char* k_examples = R"(
+examples:
+  hawser status                              what runs: sessions, connections, disks
+  hawser ibft                                what the firmware booted from
+  hawser boot --dry-run                      what a boot would do, and why
+  hawser connect --target iqn.2004-01.com.example:disk --portal 10.0.0.2 --portal 10.0.1.2
+  hawser disconnect hawser0
+exit status: 0 done; 1 it failed (one line on stderr for each cause); 2 bad usage; 3 nothing to do
+)";
+
+// --login_timeout may be written --login-timeout too.
+std::string option_names(const std::string& key) {
+    std::string dashed = key;
+    std::replace(dashed.begin(), dashed.end(), '_', '-');
+    return dashed == key ? "--" + key : "--" + dashed + ",--" + key;
+}
+
+struct ConnectOption {
+    const ConnectKey* key;
+    std::vector<std::string> values;
+};
+
+void add_connect(CLI::App& app, std::deque<ConnectOption>& options) {
+    app.footer(
+        "example:\n  hawser connect --target iqn.2004-01.com.example:disk --portal "
+        "10.0.0.2,nic=eth0 --portal 10.0.1.2,nic=eth1 --connections 4");
+    for (const ConnectKey& key : connect_keys()) {
+        ConnectOption& option = options.emplace_back(ConnectOption{&key, {}});
+        CLI::Option* const added = app.add_option(option_names(key.name), option.values, key.help);
+        added->type_name(key.value)->type_size(1)->allow_extra_args(false)->expected(1);
+        added->multi_option_policy(key.is_list ? CLI::MultiOptionPolicy::TakeAll
+                                               : CLI::MultiOptionPolicy::Throw);
+        const std::string name = key.name;
+        if (name == "target" || name == "portal") added->required();
+    }
+}
+
+KeyValues connect_key_values(const std::deque<ConnectOption>& options) {
+    KeyValues values;
+    for (const ConnectOption& option : options) {
+        for (const std::string& value : option.values) values.emplace_back(option.key->name, value);
+    }
+    return values;
+}
+
+int exit_code(ExitStatus status) {
+    return static_cast<int>(status);
+}
+
+int parse_and_run(int argc, char** argv) {
+    CLI::App app(
+        "Boots and runs a machine from a disk behind many iSCSI connections in one session.",
+        "hawser");
+    app.set_version_flag("--version", "hawser " HAWSER_VERSION);
+    app.footer(k_examples);
+    app.require_subcommand(1);
+    Places places;
+    app.add_option("--sysfs", places.sysfs, "another /sys")->envname("HAWSER_SYSFS")->group("");
+    app.add_option("--proc", places.proc, "another /proc")->envname("HAWSER_PROC")->group("");
+    app.add_option("--run", places.run, "another /run")->envname("HAWSER_RUN")->group("");
+    app.add_option("--device", places.device, "another /dev/hawser")
+        ->envname("HAWSER_DEVICE")
+        ->group("");
+    app.fallthrough();
+
+    IbftOptions ibft;
+    CLI::App* const ibft_app = app.add_subcommand("ibft", "shows and checks the firmware's table");
+    ibft_app->add_flag("--json", ibft.json, "as JSON");
+    ibft_app->add_option("--file", ibft.file, "read this raw table");
+
+    BootOptions boot;
+    CLI::App* const boot_app =
+        app.add_subcommand("boot", "connects the root disk, as firmware and command line say");
+    boot_app->add_flag("--dry-run", boot.dry_run, "show the plan, change nothing");
+    boot_app->add_flag("--json", boot.json, "as JSON");
+    boot_app->add_option("--cmdline", boot.command_line_file, "instead of /proc/cmdline");
+    boot_app->add_option("--ibft", boot.ibft_file, "read this raw table");
+
+    std::deque<ConnectOption> connect;
+    CLI::App* const connect_app = app.add_subcommand("connect", "opens a session");
+    add_connect(*connect_app, connect);
+
+    std::string session;
+    CLI::App* const disconnect_app =
+        app.add_subcommand("disconnect", "ends a session that nothing uses");
+    disconnect_app->add_option("session", session, "its name, as in `hawser status`")->required();
+
+    bool status_json = false;
+    CLI::App* const status_app = app.add_subcommand("status", "shows sessions and connections");
+    status_app->add_flag("--json", status_json, "as JSON");
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        const int code = app.exit(error);
+        return code == 0 ? 0 : exit_code(ExitStatus::usage);
+    }
+    if (ibft_app->parsed()) return exit_code(run_ibft(ibft, places));
+    if (boot_app->parsed()) return exit_code(run_boot(boot, places));
+    if (connect_app->parsed()) return exit_code(run_connect(connect_key_values(connect), places));
+    if (disconnect_app->parsed()) return exit_code(run_disconnect(session, places));
+    return exit_code(run_status(status_json, places));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return parse_and_run(argc, argv);
+    } catch (const Failure& failure) {
+        std::fflush(stdout);
+        fmt::print(stderr, "{}\n", failure.what());
+        return exit_code(failure.status());
+    } catch (const std::exception& error) {
+        std::fflush(stdout);
+        fmt::print(stderr, "hawser: internal error: {}: please report it\n", error.what());
+        return exit_code(ExitStatus::failed);
+    }
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Sessions as sysfs tells them.
+#include "user/session_status.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "user/address.h"
+#include "user/failure.h"
+#include "user/files.h"
+#include "user/table.h"
+
+namespace hawser::user {
+namespace {
+
+constexpr const char* k_session_attributes[] = {
+    "state",
+    "target_name",
+    "initiator_name",
+    "isid",
+    "tsih",
+    "root",
+    "target_portal_group_tag",
+    "reinstatements",
+    "held",
+    "cmd_sn",
+    "exp_cmd_sn",
+    "max_cmd_sn",
+    "last_error",
+    "connections_asked",
+    "connections_granted",
+};
+
+constexpr const char* k_connection_attributes[] = {
+    "state",    "cid",       "portal", "source", "nic",        "commands",
+    "bytes_in", "bytes_out", "logins", "losses", "last_error",
+};
+
+constexpr const char* k_numbers[] = {
+    "tsih",
+    "root",
+    "target_portal_group_tag",
+    "reinstatements",
+    "held",
+    "cmd_sn",
+    "exp_cmd_sn",
+    "max_cmd_sn",
+    "connections_asked",
+    "cid",
+    "commands",
+    "bytes_in",
+    "bytes_out",
+    "connections_granted",
+    "logins",
+    "losses",
+};
+
+template <size_t N>
+void read_attributes(const std::string& folder, const char* const (&names)[N], Attributes& into) {
+    for (const char* name : names) {
+        into.values[name] = printable(read_attribute(folder + "/" + name));
+    }
+    into.values["negotiated"] = read_file(folder + "/negotiated", 4096).value_or("");
+}
+
+// connection10 comes behind connection9.
+bool by_number(const std::string& a, const std::string& b) {
+    return a.size() != b.size() ? a.size() < b.size() : a < b;
+}
+
+bool is_numbered(const std::string& name, std::string_view prefix) {
+    return name.starts_with(prefix) && name.size() > prefix.size() &&
+           parse_number(std::string_view(name).substr(prefix.size()), 0, UINT32_MAX);
+}
+
+std::vector<std::string> numbered(const std::string& folder, std::string_view prefix) {
+    std::vector<std::string> names;
+    for (std::string& name : list_folder(folder)) {
+        if (is_numbered(name, prefix)) names.push_back(std::move(name));
+    }
+    std::sort(names.begin(), names.end(), by_number);
+    return names;
+}
+
+// hawserN/hostM/targetM:C:I/M:C:I:L/block/sdX
+void read_disks(const std::string& host_folder, std::vector<Disk>& disks) {
+    for (const std::string& target : list_folder(host_folder)) {
+        if (!target.starts_with("target")) continue;
+        const std::string target_folder = host_folder + "/" + target;
+        for (const std::string& unit : list_folder(target_folder)) {
+            const std::string unit_folder = target_folder + "/" + unit;
+            for (const std::string& name : list_folder(unit_folder + "/block")) {
+                Disk disk;
+                disk.name = name;
+                disk.folder = unit_folder + "/block/" + name;
+                disk.device_number = read_attribute(disk.folder + "/dev");
+                disk.lun = unit.substr(unit.rfind(':') + 1);
+                disk.bytes =
+                    std::strtoull(read_attribute(disk.folder + "/size").c_str(), nullptr, 10) * 512;
+                disk.model = printable(read_attribute(unit_folder + "/model"));
+                while (disk.model.ends_with(' ')) disk.model.pop_back();
+                disks.push_back(std::move(disk));
+            }
+        }
+    }
+}
+
+std::string bytes_text(uint64_t bytes) {
+    static constexpr const char* k_units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    double amount = static_cast<double>(bytes);
+    size_t unit = 0;
+    for (; amount >= 1024 && unit + 1 < std::size(k_units); ++unit) amount /= 1024;
+    return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", amount, k_units[unit]);
+}
+
+std::string bytes_text(const std::string& number) {
+    return bytes_text(std::strtoull(number.c_str(), nullptr, 10));
+}
+
+nlohmann::json attributes_json(const Attributes& attributes) {
+    nlohmann::json json;
+    for (const auto& [name, value] : attributes.values) {
+        if (name == "negotiated") continue;
+        const bool number =
+            std::find(std::begin(k_numbers), std::end(k_numbers), name) != std::end(k_numbers);
+        const auto parsed = number ? parse_number(value, 0, UINT64_MAX) : std::nullopt;
+        if (parsed) {
+            json[name] = *parsed;
+        } else if (number) {
+            json[name] = nullptr;
+        } else {
+            json[name] = value;
+        }
+    }
+    nlohmann::json negotiated = nlohmann::json::object();
+    const std::string text = attributes.get("negotiated");
+    for (size_t at = 0; at < text.size();) {
+        const size_t end = std::min(text.find('\n', at), text.size());
+        const std::string line = text.substr(at, end - at);
+        const size_t equals = line.find('=');
+        if (equals != std::string::npos) {
+            negotiated[printable(line.substr(0, equals))] = printable(line.substr(equals + 1));
+        }
+        at = end + 1;
+    }
+    json["negotiated"] = std::move(negotiated);
+    return json;
+}
+
+std::string session_text(const SessionStatus& session) {
+    Table head;
+    head.add({session.name, session.get("state") +
+                                (session.get("root") == "1" ? ", carries the root disk" : "")});
+    head.add({"  target", session.get("target_name")});
+    head.add({"  initiator", session.get("initiator_name")});
+    head.add(
+        {"  ISID", session.get("isid") + ", TSIH " + session.get("tsih") + ", " + session.host});
+    head.add({"  connections",
+              fmt::format("{} logged in, {} asked, {} granted", session.connections_logged_in(),
+                          session.get("connections_asked"), session.get("connections_granted"))});
+    head.add({"  reinstated",
+              session.get("reinstatements") + " times, " + session.get("held") + " commands held"});
+    for (const Disk& disk : session.disks) {
+        head.add({"  LUN " + disk.lun,
+                  fmt::format("/dev/{}, {}, {}", disk.name, bytes_text(disk.bytes), disk.model)});
+    }
+    if (!session.get("last_error").empty()) head.add({"  last error", session.get("last_error")});
+    Table rows;
+    rows.add({"  CID", "state", "portal", "NIC", "source", "commands", "read", "written", "logins",
+              "losses", "last error"});
+    for (const ConnectionStatus& connection : session.connections) {
+        rows.add({"  " + connection.get("cid"), connection.get("state"), connection.get("portal"),
+                  connection.get("nic"), connection.get("source"), connection.get("commands"),
+                  bytes_text(connection.get("bytes_in")), bytes_text(connection.get("bytes_out")),
+                  connection.get("logins"), connection.get("losses"),
+                  connection.get("last_error")});
+    }
+    return head.to_string() + rows.to_string();
+}
+
+}  // namespace
+
+size_t SessionStatus::connections_logged_in() const {
+    return static_cast<size_t>(
+        std::count_if(connections.begin(), connections.end(),
+                      [](const ConnectionStatus& one) { return one.get("state") == "LOGGED_IN"; }));
+}
+
+std::vector<SessionStatus> read_sessions(const std::string& sysfs) {
+    std::vector<SessionStatus> sessions;
+    const std::string bus = sysfs + "/bus/hawser/devices";
+    for (const std::string& name : numbered(bus, "hawser")) {
+        SessionStatus session;
+        session.name = name;
+        const std::string folder = bus + "/" + name;
+        read_attributes(folder, k_session_attributes, session);
+        for (const std::string& connection_name : numbered(folder, "connection")) {
+            ConnectionStatus connection;
+            connection.name = connection_name;
+            read_attributes(folder + "/" + connection_name, k_connection_attributes, connection);
+            session.connections.push_back(std::move(connection));
+        }
+        for (const std::string& host : numbered(folder, "host")) {
+            session.host = host;
+            read_disks(folder + "/" + host, session.disks);
+        }
+        sessions.push_back(std::move(session));
+    }
+    return sessions;
+}
+
+std::string status_text(const std::vector<SessionStatus>& sessions) {
+    std::string text;
+    for (const SessionStatus& session : sessions) {
+        if (!text.empty()) text += "\n";
+        text += session_text(session);
+    }
+    return text.empty() ? "no session\n" : text;
+}
+
+nlohmann::json status_json(const std::vector<SessionStatus>& sessions) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const SessionStatus& session : sessions) {
+        nlohmann::json json = attributes_json(session);
+        json["name"] = session.name;
+        json["host"] = session.host;
+        json["connections"] = nlohmann::json::array();
+        for (const ConnectionStatus& connection : session.connections) {
+            nlohmann::json one = attributes_json(connection);
+            one["name"] = connection.name;
+            json["connections"].push_back(std::move(one));
+        }
+        json["disks"] = nlohmann::json::array();
+        for (const Disk& disk : session.disks) {
+            json["disks"].push_back({{"name", disk.name},
+                                     {"device", disk.device_number},
+                                     {"lun", disk.lun},
+                                     {"bytes", disk.bytes},
+                                     {"model", disk.model}});
+        }
+        list.push_back(std::move(json));
+    }
+    return {{"sessions", std::move(list)}};
+}
+
+std::string missing_connections(const SessionStatus& session) {
+    const size_t asked = std::strtoul(session.get("connections_asked").c_str(), nullptr, 10);
+    const size_t granted = std::strtoul(session.get("connections_granted").c_str(), nullptr, 10);
+    const size_t logged_in = session.connections_logged_in();
+    if (logged_in >= asked) return "";
+    std::string text = fmt::format("{} of {} connections", logged_in, asked);
+    if (granted < asked) text += fmt::format(": target grants MaxConnections={}", granted);
+    for (const ConnectionStatus& connection : session.connections) {
+        if (connection.get("state") == "LOGGED_IN" || connection.get("last_error").empty())
+            continue;
+        text += fmt::format(": {} by {}: {}", connection.get("portal"), connection.get("nic"),
+                            connection.get("last_error"));
+    }
+    return text;
+}
+
+}  // namespace hawser::user
