@@ -9,7 +9,7 @@ namespace address_detail {
 using wire::find;
 using wire::slice;
 
-bool parse_ipv4(std::string_view text, uint8_t *out) {
+bool parse_ipv4(std::string_view text, uint8_t* out) {
     wire::ListReader parts(text, '.');
     size_t count = 0;
     for (std::string_view part; parts.next(part); count++) {
@@ -38,7 +38,7 @@ std::optional<uint16_t> parse_group(std::string_view text) {
 
 // Groups separated by ':', the last of which may be an IPv4 address; how many bytes they make, at
 // most `room`. Nothing is zero groups.
-std::optional<size_t> parse_groups(std::string_view text, uint8_t *out, size_t room) {
+std::optional<size_t> parse_groups(std::string_view text, uint8_t* out, size_t room) {
     size_t length = 0;
     if (text.empty()) return length;
     while (true) {
@@ -65,7 +65,7 @@ size_t find_gap(std::string_view text) {
     return text.size();
 }
 
-bool parse_ipv6(std::string_view text, uint8_t *out) {
+bool parse_ipv6(std::string_view text, uint8_t* out) {
     size_t gap = find_gap(text);
     if (gap == text.size()) {
         auto length = parse_groups(text, out, 16);
@@ -102,7 +102,7 @@ Run longest_zero_run(const uint16_t (&groups)[8]) {
     return best;
 }
 
-void format_ipv6(const uint8_t *bytes, wire::TextWriter &writer) {
+void format_ipv6(const uint8_t* bytes, wire::TextWriter& writer) {
     uint16_t groups[8];
     for (size_t i = 0; i < 8; i++)
         groups[i] = static_cast<uint16_t>(bytes[2 * i] << 8 | bytes[2 * i + 1]);
@@ -118,7 +118,7 @@ void format_ipv6(const uint8_t *bytes, wire::TextWriter &writer) {
     }
 }
 
-} // namespace address_detail
+}  // namespace address_detail
 
 std::optional<hawser_address> parse_address(std::string_view text) {
     hawser_address address = {};
@@ -147,7 +147,7 @@ std::optional<AddressAndPort> parse_portal(std::string_view text) {
     return AddressAndPort{*address, static_cast<uint16_t>(*port)};
 }
 
-void format_address(const hawser_address &address, wire::TextWriter &writer) {
+void format_address(const hawser_address& address, wire::TextWriter& writer) {
     if (address.family == 6) {
         address_detail::format_ipv6(address.bytes, writer);
         return;
@@ -162,4 +162,4 @@ void format_address(const hawser_address &address, wire::TextWriter &writer) {
     }
 }
 
-} // namespace hawser
+}  // namespace hawser

@@ -12,7 +12,7 @@
 
 namespace hawser {
 
-inline constexpr uint16_t k_default_port = 3260; // RFC 7143 15
+inline constexpr uint16_t k_default_port = 3260;  // RFC 7143 15
 
 struct AddressAndPort {
     hawser_address address;
@@ -23,6 +23,6 @@ struct AddressAndPort {
 std::optional<hawser_address> parse_address(std::string_view text);
 // ADDRESS[:PORT], an IPv6 address in brackets; without a port: 3260. Not a host name.
 std::optional<AddressAndPort> parse_portal(std::string_view text);
-void format_address(const hawser_address &address, wire::TextWriter &writer);
+void format_address(const hawser_address& address, wire::TextWriter& writer);
 
-} // namespace hawser
+}  // namespace hawser

@@ -45,32 +45,32 @@ enum class KeyId : uint8_t {
 inline constexpr size_t k_key_count = static_cast<size_t>(KeyId::Count);
 
 enum class KeyType : uint8_t {
-    Number,  // numerical-value between minimum and maximum
-    Boolean, // Yes or No
-    List,    // list-of-values out of `values`; an offer is a mask of their indexes
-    Text,    // a name, an alias, an address: taken as it is
+    Number,   // numerical-value between minimum and maximum
+    Boolean,  // Yes or No
+    List,     // list-of-values out of `values`; an offer is a mask of their indexes
+    Text,     // a name, an alias, an address: taken as it is
 };
 
 // RFC 7143 13: the function by which an answer is checked against its proposal, or what else a key
 // is.
 enum class KeyResult : uint8_t {
-    Minimum,        // at most what was proposed
-    Maximum,        // at least what was proposed
-    And,            // No, if No was proposed
-    Or,             // Yes, if Yes was proposed
-    FirstSupported, // one of the proposed
-    Declared,       // no answer: a declaration
-    Obsolete,       // 13.25: answered with Reject
+    Minimum,         // at most what was proposed
+    Maximum,         // at least what was proposed
+    And,             // No, if No was proposed
+    Or,              // Yes, if Yes was proposed
+    FirstSupported,  // one of the proposed
+    Declared,        // no answer: a declaration
+    Obsolete,        // 13.25: answered with Reject
 };
 
 enum class KeyUse : uint8_t {
-    Initialize,  // IO: during login only
-    Leading,     // LO: during the leading login only
-    All,         // ALL
-    FullFeature, // FFPO
+    Initialize,   // IO: during login only
+    Leading,      // LO: during the leading login only
+    All,          // ALL
+    FullFeature,  // FFPO
 };
 
-enum class KeyScope : uint8_t { Session, Connection }; // SW, CO
+enum class KeyScope : uint8_t { Session, Connection };  // SW, CO
 
 // Where in the Login Phase a key is allowed.
 enum class KeyStage : uint8_t { Security, Operational, Any };
@@ -89,7 +89,6 @@ struct Key {
     KeyStage stage;
     KeySenders senders;
 };
-
 
 namespace key_table {
 
@@ -164,7 +163,7 @@ static_assert(stands_at(KeyId::TaskReporting, "TaskReporting"));
 static_assert(stands_at(KeyId::TargetPortalGroupTag, "TargetPortalGroupTag"));
 static_assert(stands_at(KeyId::OFMarkInt, "OFMarkInt"));
 
-} // namespace key_table
+}  // namespace key_table
 
 // The values of the List keys, in the order in which offers and hawser_keys count them, and which
 // of them this side can do: a mask of indexes.
@@ -180,15 +179,15 @@ inline constexpr KeyList k_key_lists[] = {
     {KeyId::TaskReporting, 0b001, {"RFC3720", "ResponseFence", "FastAbort"}},
 };
 
-constexpr const KeyList *list_of(KeyId id) {
-    for (const KeyList &list : k_key_lists)
+constexpr const KeyList* list_of(KeyId id) {
+    for (const KeyList& list : k_key_lists)
         if (list.key == id) return &list;
     return nullptr;
 }
 
 // Whether the negotiator says the key without being asked. Not the two that are younger than many
 // targets, which would call them not understood: their defaults are what we do.
-constexpr bool is_proposed_by_us(const Key &key) {
+constexpr bool is_proposed_by_us(const Key& key) {
     return key.senders == k_from_both && key.result != KeyResult::Obsolete &&
            key.name != "TaskReporting" && key.name != "iSCSIProtocolLevel";
 }
@@ -196,19 +195,19 @@ constexpr bool is_proposed_by_us(const Key &key) {
 // RFC 7143 6.3: may be declared more than once.
 inline constexpr std::string_view k_repeatable_key = "TargetAddress";
 
-constexpr const Key &key_of(KeyId id) {
+constexpr const Key& key_of(KeyId id) {
     return key_table::k_keys[static_cast<size_t>(id)];
 }
 
-constexpr KeyId id_of(const Key &key) {
+constexpr KeyId id_of(const Key& key) {
     return static_cast<KeyId>(&key - key_table::k_keys);
 }
 
 // nullptr: not a key of RFC 7143.
-constexpr const Key *find_key(std::string_view name) {
-    for (const Key &key : key_table::k_keys)
+constexpr const Key* find_key(std::string_view name) {
+    for (const Key& key : key_table::k_keys)
         if (key.name == name) return &key;
     return nullptr;
 }
 
-} // namespace hawser
+}  // namespace hawser

@@ -3,17 +3,18 @@
 //
 // Theory. A login climbs stages (RFC 7143 6.3): SecurityNegotiation, LoginOperationalNegotiation,
 // FullFeaturePhase. Each round is one Login Request and one Login Response of the same stage (CSG).
-// The initiator asks for the next stage with T and NSG; only then may the target grant it, with T and
-// the same NSG, and both are there at once. Without T the stage goes on: the target proposes
+// The initiator asks for the next stage with T and NSG; only then may the target grant it, with T
+// and the same NSG, and both are there at once. Without T the stage goes on: the target proposes
 // something of its own, or needs a round more (tgt does on further connections), and we ask again.
 // Text longer than a PDU is sent in pieces with C, each answered by an empty PDU.
 //
 // We always begin in the security stage with AuthMethod=None. Beginning in the operational stage
-// would save one round, but then a target that demands an authentication can only refuse (0201, 6.3.1);
-// so it says what it wants, and CHAP (12.1.3) becomes rounds in the security stage and nothing else.
-// It is also how the Windows and VMware initiators begin, so no target stumbles over it. The RFC's
-// row "security -> full feature" is missing below because we never ask for it: the keys of the
-// operational stage have still to be agreed, and a target must not grant more than was asked.
+// would save one round, but then a target that demands an authentication can only refuse
+// (0201, 6.3.1); so it says what it wants, and CHAP (12.1.3) becomes rounds in the security stage
+// and nothing else. It is also how the Windows and VMware initiators begin, so no target stumbles
+// over it. The RFC's row "security -> full feature" is missing below because we never ask for it:
+// the keys of the operational stage have still to be agreed, and a target must not grant more than
+// was asked.
 #include "engine/login.hpp"
 
 #include "engine/address.hpp"
@@ -46,8 +47,8 @@ constexpr Transition k_transitions[] = {
      LoginState::FullFeature},
 };
 
-const Transition *find_transition(LoginState from, Answer answer) {
-    for (const Transition &transition : k_transitions)
+const Transition* find_transition(LoginState from, Answer answer) {
+    for (const Transition& transition : k_transitions)
         if (transition.from == from && transition.answer == answer) return &transition;
     return nullptr;
 }
@@ -66,16 +67,16 @@ constexpr uint8_t wanted_stage_code(LoginState state) {
 constexpr Answer answer_of(uint8_t flags) {
     bool transit = flags & wire::LoginResponse::k_transit;
     bool more = flags & wire::LoginResponse::k_continue;
-    if (transit && more) return Answer::Undefined; // 11.13.7
+    if (transit && more) return Answer::Undefined;  // 11.13.7
     if (more) return Answer::Continues;
-    if (!transit) return Answer::Stays; // NSG is reserved
+    if (!transit) return Answer::Stays;  // NSG is reserved
     switch (static_cast<wire::LoginStage>(flags & 3)) {
-    case wire::LoginStage::Operational:
-        return Answer::GrantsOperational;
-    case wire::LoginStage::FullFeature:
-        return Answer::GrantsFullFeature;
-    default:
-        return Answer::Undefined;
+        case wire::LoginStage::Operational:
+            return Answer::GrantsOperational;
+        case wire::LoginStage::FullFeature:
+            return Answer::GrantsFullFeature;
+        default:
+            return Answer::Undefined;
     }
 }
 
@@ -107,7 +108,7 @@ constexpr Status k_statuses[] = {
 
 // "Status-Class is sufficient for a simple initiator" (11.13.5): an unknown detail means its class.
 uint32_t error_of_status(uint16_t code) {
-    for (const Status &status : k_statuses)
+    for (const Status& status : k_statuses)
         if (status.code == code) return status.error;
     if (code >> 8 == 2) return HAWSER_ERROR_LOGIN_INITIATOR_ERROR;
     if (code >> 8 == 3) return HAWSER_ERROR_LOGIN_TARGET_ERROR;
@@ -122,9 +123,9 @@ std::string_view text_of(const char (&text)[N]) {
     return {text, length};
 }
 
-} // namespace login_detail
+}  // namespace login_detail
 
-void Login::begin(const hawser_options &options, const hawser_login_order &order) {
+void Login::begin(const hawser_options& options, const hawser_login_order& order) {
     m_state = LoginState::Idle;
     m_leading = order.leading;
     m_asked_transit = false;
@@ -148,7 +149,7 @@ void Login::begin(const hawser_options &options, const hawser_login_order &order
 
 // RFC 7143 6.3: the names in the first request of every connection. SessionType and InitiatorAlias
 // are the session's: LIO does not know them on a further connection.
-void Login::declare_names(const hawser_options &options) {
+void Login::declare_names(const hawser_options& options) {
     m_writer.pair("InitiatorName", login_detail::text_of(options.initiator_name));
     std::string_view alias = login_detail::text_of(options.alias);
     if (m_leading && !alias.empty()) m_writer.pair("InitiatorAlias", alias);
@@ -165,7 +166,7 @@ void Login::enter(LoginState state) {
     m_request_ready = true;
 }
 
-bool Login::poll_request(wire::LoginRequest &header, std::span<const uint8_t> &text) {
+bool Login::poll_request(wire::LoginRequest& header, std::span<const uint8_t>& text) {
     if (!m_request_ready) return false;
     m_request_ready = false;
     size_t left = m_target_continues ? 0 : m_writer.length() - m_sent;
@@ -188,7 +189,7 @@ bool Login::poll_request(wire::LoginRequest &header, std::span<const uint8_t> &t
     return true;
 }
 
-uint32_t Login::handle_response(const wire::LoginResponse &header, std::span<const uint8_t> text) {
+uint32_t Login::handle_response(const wire::LoginResponse& header, std::span<const uint8_t> text) {
     bool logging_in = m_state == LoginState::Security || m_state == LoginState::Operational;
     if (!logging_in || m_request_ready) return fail(HAWSER_ERROR_LOGIN_UNEXPECTED_PDU);
     if (header.status_class != 0) return fail(handle_status(header, text));
@@ -202,7 +203,7 @@ uint32_t Login::fail(uint32_t error) {
     return error;
 }
 
-uint32_t Login::handle_status(const wire::LoginResponse &header, std::span<const uint8_t> text) {
+uint32_t Login::handle_status(const wire::LoginResponse& header, std::span<const uint8_t> text) {
     m_detail = static_cast<uint32_t>(header.status_class) << 8 | header.status_detail;
     uint32_t error = login_detail::error_of_status(static_cast<uint16_t>(m_detail));
     if (error == HAWSER_ERROR_LOGIN_REDIRECTED) take_redirect(text);
@@ -224,10 +225,10 @@ void Login::take_redirect(std::span<const uint8_t> text) {
 }
 
 // A response of Status-Class 0: checks it, takes its text, makes the next request.
-uint32_t Login::reply(const wire::LoginResponse &header, std::span<const uint8_t> text) {
+uint32_t Login::reply(const wire::LoginResponse& header, std::span<const uint8_t> text) {
     using namespace login_detail;
     Answer answer = answer_of(header.flags);
-    const Transition *transition = find_transition(m_state, answer);
+    const Transition* transition = find_transition(m_state, answer);
     bool transit = answer == Answer::GrantsOperational || answer == Answer::GrantsFullFeature;
     bool same_stage = (header.flags >> 2 & 3) == stage_code(m_state);
     // 11.13.6: T is only granted to a request that had it.
@@ -255,7 +256,7 @@ uint32_t Login::reply(const wire::LoginResponse &header, std::span<const uint8_t
 
 // What has to stay the same in all responses: RFC 7143 11.13.1-3. A leading login's TSIH comes with
 // the last one; before that, targets fill it as they like.
-uint32_t Login::check_fields(const wire::LoginResponse &header, bool final) const {
+uint32_t Login::check_fields(const wire::LoginResponse& header, bool final) const {
     uint16_t tsih = header.tsih.get();
     bool same_isid = true;
     for (size_t i = 0; i < sizeof(m_isid); i++) same_isid &= header.isid[i] == m_isid[i];
@@ -268,8 +269,7 @@ uint32_t Login::check_fields(const wire::LoginResponse &header, bool final) cons
 // Puts a piece to the logical text data segment.
 uint32_t Login::gather(std::span<const uint8_t> text) {
     if (text.size() > sizeof(m_response_text) - m_received) return HAWSER_ERROR_LOGIN_TOO_LONG;
-    if (!text.empty())
-        __builtin_memcpy(m_response_text + m_received, text.data(), text.size());
+    if (!text.empty()) __builtin_memcpy(m_response_text + m_received, text.data(), text.size());
     m_received += text.size();
     return HAWSER_ERROR_NONE;
 }
@@ -312,7 +312,7 @@ uint32_t Login::check_portal_group() {
     return same ? HAWSER_ERROR_NONE : HAWSER_ERROR_LOGIN_PORTAL_GROUP;
 }
 
-uint32_t Login::leave_stage(const wire::LoginResponse &header, LoginState to) {
+uint32_t Login::leave_stage(const wire::LoginResponse& header, LoginState to) {
     uint32_t error = m_negotiation.conclude(key_stage());
     if (error != HAWSER_ERROR_NONE) return error;
     m_request_ready = false;
@@ -323,4 +323,4 @@ uint32_t Login::leave_stage(const wire::LoginResponse &header, LoginState to) {
     return HAWSER_ERROR_NONE;
 }
 
-} // namespace hawser
+}  // namespace hawser

@@ -28,51 +28,52 @@ inline constexpr size_t k_login_segment_bytes_max = 8192;
 inline constexpr size_t k_login_pairs_max = 128;
 
 enum class LoginState : uint8_t {
-    Idle,        // begin() was not called
-    Security,    // SecurityNegotiation, CSG 0
-    Operational, // LoginOperationalNegotiation, CSG 1
-    FullFeature, // FullFeaturePhase, 3
+    Idle,         // begin() was not called
+    Security,     // SecurityNegotiation, CSG 0
+    Operational,  // LoginOperationalNegotiation, CSG 1
+    FullFeature,  // FullFeaturePhase, 3
     Failed,
 };
 
 class Login {
-  public:
+public:
     // Takes from options and order all that the login needs; refers to neither afterwards.
-    void begin(const hawser_options &options, const hawser_login_order &order);
+    void begin(const hawser_options& options, const hawser_login_order& order);
 
     // The next Login Request: everything in the header but ITT, CmdSN and ExpStatSN, which the
     // connection fills. False when nothing is to be sent now. text is valid until the next
     // handle_response.
-    bool poll_request(wire::LoginRequest &header, std::span<const uint8_t> &text);
+    bool poll_request(wire::LoginRequest& header, std::span<const uint8_t>& text);
 
     // One whole Login Response, of which the connection has checked opcode, ITT and StatSN (the
     // latter only with Status-Class 0: RFC 7143 11.13.4). Returns enum hawser_error.
-    uint32_t handle_response(const wire::LoginResponse &header, std::span<const uint8_t> text);
+    uint32_t handle_response(const wire::LoginResponse& header, std::span<const uint8_t> text);
 
     bool done() const { return m_state == LoginState::FullFeature; }
     LoginState state() const { return m_state; }
-    // Status-Class << 8 | Status-Detail of the failing response; 0 when it is no status that failed.
+    // Status-Class << 8 | Status-Detail of the failing response; 0 when it is no status that
+    // failed.
     uint32_t detail() const { return m_detail; }
     // Once done: what was agreed. On a further connection the session-wide keys are the session's.
-    const hawser_keys &keys() const { return m_negotiation.keys(); }
+    const hawser_keys& keys() const { return m_negotiation.keys(); }
     uint16_t tsih() const { return m_tsih; }
     uint16_t target_portal_group_tag() const { return m_portal_group_tag; }
     // With LOGIN_REDIRECTED: where to. Family 0: the target named a host, which cannot be looked up
     // here, or nothing that is an address.
-    const hawser_address &redirect() const { return m_redirect; }
+    const hawser_address& redirect() const { return m_redirect; }
     uint16_t redirect_port() const { return m_redirect_port; }
 
-  private:
+private:
     uint32_t fail(uint32_t error);
-    uint32_t reply(const wire::LoginResponse &header, std::span<const uint8_t> text);
+    uint32_t reply(const wire::LoginResponse& header, std::span<const uint8_t> text);
     void enter(LoginState state);
-    void declare_names(const hawser_options &options);
-    uint32_t handle_status(const wire::LoginResponse &header, std::span<const uint8_t> text);
-    uint32_t check_fields(const wire::LoginResponse &header, bool final) const;
+    void declare_names(const hawser_options& options);
+    uint32_t handle_status(const wire::LoginResponse& header, std::span<const uint8_t> text);
+    uint32_t check_fields(const wire::LoginResponse& header, bool final) const;
     uint32_t gather(std::span<const uint8_t> text);
     uint32_t handle_text(bool transit);
     uint32_t check_portal_group();
-    uint32_t leave_stage(const wire::LoginResponse &header, LoginState to);
+    uint32_t leave_stage(const wire::LoginResponse& header, LoginState to);
     void take_redirect(std::span<const uint8_t> text);
 
     KeyStage key_stage() const {
@@ -82,10 +83,10 @@ class Login {
     Negotiation m_negotiation;
     LoginState m_state = LoginState::Idle;
     bool m_leading = true;
-    bool m_request_ready = false;    // poll_request has something
-    bool m_asked_transit = false;    // the outstanding request had T
-    bool m_asked_continue = false;   // the outstanding request had C: our text goes on
-    bool m_target_continues = false; // the last response had C: the target's text goes on
+    bool m_request_ready = false;     // poll_request has something
+    bool m_asked_transit = false;     // the outstanding request had T
+    bool m_asked_continue = false;    // the outstanding request had C: our text goes on
+    bool m_target_continues = false;  // the last response had C: the target's text goes on
     uint8_t m_isid[6] = {};
     uint16_t m_cid = 0;
     uint16_t m_tsih = 0;
@@ -96,10 +97,10 @@ class Login {
     uint32_t m_detail = 0;
     uint32_t m_rounds = 0;
     wire::TextWriter m_writer;
-    size_t m_sent = 0;     // bytes of what m_writer wrote that requests have carried
-    size_t m_received = 0; // bytes of the logical text data segment that is coming in
+    size_t m_sent = 0;      // bytes of what m_writer wrote that requests have carried
+    size_t m_received = 0;  // bytes of the logical text data segment that is coming in
     uint8_t m_request_text[k_login_request_bytes_max] = {};
     uint8_t m_response_text[k_login_text_bytes_max] = {};
 };
 
-} // namespace hawser
+}  // namespace hawser

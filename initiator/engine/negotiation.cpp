@@ -22,7 +22,7 @@ bool is_reserved_answer(std::string_view value) {
 }
 
 // The numbers of hawser_keys by key. As an offer, the digests are masks of indexes.
-void load(const hawser_keys &keys, uint32_t (&table)[k_key_count]) {
+void load(const hawser_keys& keys, uint32_t (&table)[k_key_count]) {
     table[index_of(KeyId::HeaderDigest)] = keys.header_digest;
     table[index_of(KeyId::DataDigest)] = keys.data_digest;
     table[index_of(KeyId::MaxConnections)] = keys.max_connections;
@@ -40,17 +40,17 @@ void load(const hawser_keys &keys, uint32_t (&table)[k_key_count]) {
 }
 
 // The index of value in the list, or its length when it is not there.
-size_t list_index(const KeyList &list, std::string_view value) {
+size_t list_index(const KeyList& list, std::string_view value) {
     size_t i = 0;
     while (i < 4 && (list.values[i].empty() || list.values[i] != value)) i++;
     return i;
 }
 
 // Best first: the values of a list stand in rising order of strength.
-void write_list(TextWriter &writer, const Key &key, uint32_t mask) {
+void write_list(TextWriter& writer, const Key& key, uint32_t mask) {
     uint8_t buffer[64];
     TextWriter values(buffer);
-    const KeyList &list = *list_of(id_of(key));
+    const KeyList& list = *list_of(id_of(key));
     for (uint32_t i = 4; i-- > 0;) {
         if (!(mask >> i & 1)) continue;
         if (values.length()) values.text(",");
@@ -59,7 +59,7 @@ void write_list(TextWriter &writer, const Key &key, uint32_t mask) {
     writer.pair(key.name, values.view());
 }
 
-void write_value(TextWriter &writer, const Key &key, uint32_t value) {
+void write_value(TextWriter& writer, const Key& key, uint32_t value) {
     if (key.type == KeyType::Number)
         writer.pair(key.name, value);
     else
@@ -67,7 +67,7 @@ void write_value(TextWriter &writer, const Key &key, uint32_t value) {
 }
 
 // One value of the key's type and range. For a list: one of its values, as an index.
-std::optional<uint32_t> parse_value(const Key &key, std::string_view value) {
+std::optional<uint32_t> parse_value(const Key& key, std::string_view value) {
     if (key.type == KeyType::Boolean) {
         auto boolean = wire::parse_boolean(value);
         return boolean ? std::optional<uint32_t>(*boolean) : std::nullopt;
@@ -82,33 +82,33 @@ std::optional<uint32_t> parse_value(const Key &key, std::string_view value) {
 }
 
 // The result functions of RFC 7143 13: what two sides' wishes make together.
-uint32_t combine(const Key &key, uint32_t one, uint32_t other) {
+uint32_t combine(const Key& key, uint32_t one, uint32_t other) {
     switch (key.result) {
-    case KeyResult::Minimum:
-    case KeyResult::And:
-        return one < other ? one : other;
-    case KeyResult::Maximum:
-    case KeyResult::Or:
-        return one > other ? one : other;
-    default:
-        return one;
+        case KeyResult::Minimum:
+        case KeyResult::And:
+            return one < other ? one : other;
+        case KeyResult::Maximum:
+        case KeyResult::Or:
+            return one > other ? one : other;
+        default:
+            return one;
     }
 }
 
 // Whether an answer is a possible result of what was offered.
-bool is_admissible(const Key &key, uint32_t offer, uint32_t answer) {
+bool is_admissible(const Key& key, uint32_t offer, uint32_t answer) {
     if (key.type == KeyType::List) return offer >> answer & 1;
     return combine(key, offer, answer) == answer;
 }
 
 // RFC 7143 6.2.2: a proposal that already decides a boolean needs no answer.
-bool decides_alone(const Key &key, uint32_t proposal) {
+bool decides_alone(const Key& key, uint32_t proposal) {
     return (key.result == KeyResult::And && !proposal) || (key.result == KeyResult::Or && proposal);
 }
 
-} // namespace negotiation_detail
+}  // namespace negotiation_detail
 
-void Negotiation::begin(const hawser_keys &offer, bool leading, const hawser_keys &session_keys) {
+void Negotiation::begin(const hawser_keys& offer, bool leading, const hawser_keys& session_keys) {
     using namespace negotiation_detail;
     m_leading = leading;
     m_keys = leading ? offer : session_keys;
@@ -122,16 +122,16 @@ void Negotiation::begin(const hawser_keys &offer, bool leading, const hawser_key
     m_offers[index_of(KeyId::HeaderDigest)] = offer.header_digest;
     m_offers[index_of(KeyId::DataDigest)] = offer.data_digest;
     m_offers[index_of(KeyId::MaxRecvDataSegmentLength)] = offer.max_recv_data_segment_length;
-    m_offers[index_of(KeyId::AuthMethod)] = 1; // None
+    m_offers[index_of(KeyId::AuthMethod)] = 1;  // None
     m_offers[index_of(KeyId::TaskReporting)] = list_of(KeyId::TaskReporting)->supported;
     if (leading) return;
     for (size_t i = 0; i < k_key_count; i++)
         if (key_table::k_keys[i].use == KeyUse::Leading) m_values[i] = m_offers[i];
 }
 
-void Negotiation::propose(KeyStage stage, wire::TextWriter &writer) {
+void Negotiation::propose(KeyStage stage, wire::TextWriter& writer) {
     using namespace negotiation_detail;
-    for (const Key &key : key_table::k_keys) {
+    for (const Key& key : key_table::k_keys) {
         size_t i = index_of(id_of(key));
         if (key.stage != stage || !is_proposed_by_us(key) || m_states[i] != KeyState::Unsaid)
             continue;
@@ -146,9 +146,9 @@ void Negotiation::propose(KeyStage stage, wire::TextWriter &writer) {
 }
 
 uint32_t Negotiation::handle(KeyStage stage, std::string_view name, std::string_view value,
-                             wire::TextWriter &writer, bool &answered) {
+                             wire::TextWriter& writer, bool& answered) {
     using namespace negotiation_detail;
-    const Key *key = find_key(name);
+    const Key* key = find_key(name);
     if (!key) {
         // RFC 7143 6.2. X#NodeArchitecture may be discarded in silence (13.26.2), but need not.
         if (is_reserved_answer(value)) return HAWSER_ERROR_LOGIN_BAD_VALUE;
@@ -158,19 +158,19 @@ uint32_t Negotiation::handle(KeyStage stage, std::string_view name, std::string_
     if (key->stage != KeyStage::Any && key->stage != stage) return HAWSER_ERROR_LOGIN_BAD_STAGE;
     if (!(key->senders & k_from_target)) return HAWSER_ERROR_LOGIN_BAD_VALUE;
     switch (m_states[index_of(id_of(*key))]) {
-    case KeyState::Proposed:
-        return handle_answer(*key, value);
-    case KeyState::Settled:
-        if (key->name != k_repeatable_key) return HAWSER_ERROR_LOGIN_DUPLICATE_KEY;
-        break;
-    case KeyState::Unsaid:
-        break;
+        case KeyState::Proposed:
+            return handle_answer(*key, value);
+        case KeyState::Settled:
+            if (key->name != k_repeatable_key) return HAWSER_ERROR_LOGIN_DUPLICATE_KEY;
+            break;
+        case KeyState::Unsaid:
+            break;
     }
     if (key->result == KeyResult::Declared) return handle_declaration(*key, value);
     return handle_proposal(*key, value, writer, answered);
 }
 
-uint32_t Negotiation::handle_declaration(const Key &key, std::string_view value) {
+uint32_t Negotiation::handle_declaration(const Key& key, std::string_view value) {
     using namespace negotiation_detail;
     size_t i = index_of(id_of(key));
     m_states[i] = KeyState::Settled;
@@ -181,7 +181,7 @@ uint32_t Negotiation::handle_declaration(const Key &key, std::string_view value)
     return HAWSER_ERROR_NONE;
 }
 
-uint32_t Negotiation::handle_answer(const Key &key, std::string_view value) {
+uint32_t Negotiation::handle_answer(const Key& key, std::string_view value) {
     using namespace negotiation_detail;
     size_t i = index_of(id_of(key));
     m_states[i] = KeyState::Settled;
@@ -199,7 +199,7 @@ uint32_t Negotiation::handle_answer(const Key &key, std::string_view value) {
 
 // Without an agreement the key stays at its default (RFC 7143 6.2), which has to be one that our
 // offer allows.
-uint32_t Negotiation::fall_back(const Key &key, bool rejected) {
+uint32_t Negotiation::fall_back(const Key& key, bool rejected) {
     using namespace negotiation_detail;
     size_t i = index_of(id_of(key));
     if (id_of(key) == KeyId::AuthMethod) return HAWSER_ERROR_LOGIN_AUTHENTICATION_REQUIRED;
@@ -212,8 +212,8 @@ uint32_t Negotiation::fall_back(const Key &key, bool rejected) {
     return HAWSER_ERROR_NONE;
 }
 
-uint32_t Negotiation::handle_proposal(const Key &key, std::string_view value, wire::TextWriter &writer,
-                                      bool &answered) {
+uint32_t Negotiation::handle_proposal(const Key& key, std::string_view value,
+                                      wire::TextWriter& writer, bool& answered) {
     using namespace negotiation_detail;
     size_t i = index_of(id_of(key));
     m_states[i] = KeyState::Settled;
@@ -226,7 +226,7 @@ uint32_t Negotiation::handle_proposal(const Key &key, std::string_view value, wi
     }
     if (key.type == KeyType::List) {
         answered = true;
-        const KeyList &list = *list_of(id_of(key));
+        const KeyList& list = *list_of(id_of(key));
         wire::ListReader values(value);
         for (std::string_view item; values.next(item);) {
             size_t index = list_index(list, item);
@@ -247,19 +247,19 @@ uint32_t Negotiation::handle_proposal(const Key &key, std::string_view value, wi
     answered = answered || !decides_alone(key, *proposal);
     uint32_t result = combine(key, *proposal, m_offers[i]);
     write_value(writer, key, result);
-    // tgt proposes leading-only keys on further connections. It gets an answer that it can take, and
-    // the session keeps what its leading connection agreed (RFC 7143 13: "use: LO").
+    // tgt proposes leading-only keys on further connections. It gets an answer that it can take,
+    // and the session keeps what its leading connection agreed (RFC 7143 13: "use: LO").
     if (key.use != KeyUse::Leading || m_leading) m_values[i] = result;
     return HAWSER_ERROR_NONE;
 }
 
 uint32_t Negotiation::conclude(KeyStage stage) {
     using namespace negotiation_detail;
-    for (const Key &key : key_table::k_keys) {
+    for (const Key& key : key_table::k_keys) {
         size_t i = index_of(id_of(key));
         if (key.stage != stage || m_states[i] != KeyState::Proposed) continue;
         m_states[i] = KeyState::Settled;
-        if (id_of(key) == KeyId::AuthMethod) continue; // let in without a word about it: None
+        if (id_of(key) == KeyId::AuthMethod) continue;  // let in without a word about it: None
         if (key.type == KeyType::Boolean && decides_alone(key, m_offers[i])) {
             m_values[i] = m_offers[i];
             continue;
@@ -277,7 +277,7 @@ uint32_t Negotiation::conclude(KeyStage stage) {
 uint32_t Negotiation::check_rules() {
     using negotiation_detail::index_of;
     if (!m_leading) return HAWSER_ERROR_NONE;
-    uint32_t &first_burst = m_values[index_of(KeyId::FirstBurstLength)];
+    uint32_t& first_burst = m_values[index_of(KeyId::FirstBurstLength)];
     uint32_t max_burst = value(KeyId::MaxBurstLength);
     if (first_burst > max_burst) {
         bool unsolicited = !value(KeyId::InitialR2T) || value(KeyId::ImmediateData);
@@ -310,4 +310,4 @@ void Negotiation::store() {
     m_keys.error_recovery_level = static_cast<uint8_t>(value(KeyId::ErrorRecoveryLevel));
 }
 
-} // namespace hawser
+}  // namespace hawser

@@ -29,15 +29,14 @@ constexpr std::array<uint32_t, 256> make_table() {
 
 inline constexpr std::array<uint32_t, 256> k_table = make_table();
 
-} // namespace crc32c_detail
+}  // namespace crc32c_detail
 
 // The digest of bytes, or of what `before` was the digest of followed by bytes. On the wire its
 // least significant byte comes first (13.1: x^31 is mapped to bit 7 of the lowest byte, reflected).
 constexpr uint32_t crc32c(std::span<const uint8_t> bytes, uint32_t before = 0) {
     uint32_t crc = ~before;
-    for (uint8_t byte : bytes)
-        crc = (crc >> 8) ^ crc32c_detail::k_table[(crc ^ byte) & 0xff];
+    for (uint8_t byte : bytes) crc = (crc >> 8) ^ crc32c_detail::k_table[(crc ^ byte) & 0xff];
     return ~crc;
 }
 
-} // namespace hawser::wire
+}  // namespace hawser::wire

@@ -86,10 +86,10 @@ std::optional<size_t> parse_base64_bytes(std::string_view digits, std::span<uint
 }
 
 std::string_view as_text(std::span<const uint8_t> bytes) {
-    return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-} // namespace text_detail
+}  // namespace text_detail
 
 std::optional<TextPair> TextReader::next() {
     // Targets exist that count the padding as text: a NUL where a key should begin is no pair.
@@ -179,7 +179,7 @@ void TextWriter::hex(uint64_t value) {
     text({digits + first, sizeof(digits) - first});
 }
 
-bool ListReader::next(std::string_view &item) {
+bool ListReader::next(std::string_view& item) {
     if (m_done) return false;
     size_t end = find(m_rest, m_separator);
     item = slice(m_rest, 0, end);
@@ -250,4 +250,4 @@ bool is_iscsi_name(std::string_view name) {
     return true;
 }
 
-} // namespace hawser::wire
+}  // namespace hawser::wire

@@ -22,9 +22,9 @@ inline constexpr size_t k_simple_value_bytes = 255;
 
 enum class TextError : uint8_t {
     None,
-    NoNul,       // the segment does not end with the NUL of its last pair
-    NoEqualSign, // a pair without '='
-    BadKeyName,  // not a standard-label
+    NoNul,        // the segment does not end with the NUL of its last pair
+    NoEqualSign,  // a pair without '='
+    BadKeyName,   // not a standard-label
 };
 
 struct TextPair {
@@ -34,14 +34,14 @@ struct TextPair {
 
 // Walks the pairs of a logical text data segment.
 class TextReader {
-  public:
+public:
     explicit TextReader(std::span<const uint8_t> text) : m_rest(text) {}
 
     // The next pair; empty at the end of the segment or at an error, which error() then names.
     std::optional<TextPair> next();
     TextError error() const { return m_error; }
 
-  private:
+private:
     std::span<const uint8_t> m_rest;
     TextError m_error = TextError::None;
 };
@@ -51,9 +51,10 @@ class TextReader {
 // be compared is not trusted.
 bool has_duplicate_key(std::span<const uint8_t> text, std::string_view repeatable, size_t limit);
 
-// Appends to a buffer of the caller's. What does not fit is left out whole, and overflowed() says so.
+// Appends to a buffer of the caller's. What does not fit is left out whole, and overflowed() says
+// so.
 class TextWriter {
-  public:
+public:
     TextWriter() = default;
     explicit TextWriter(std::span<uint8_t> buffer) : m_buffer(buffer) {}
 
@@ -68,10 +69,10 @@ class TextWriter {
     bool overflowed() const { return m_overflowed; }
     std::span<const uint8_t> written() const { return m_buffer.first(m_length); }
     std::string_view view() const {
-        return {reinterpret_cast<const char *>(m_buffer.data()), m_length};
+        return {reinterpret_cast<const char*>(m_buffer.data()), m_length};
     }
 
-  private:
+private:
     bool has_room(size_t length);
     void append(std::string_view piece);
 
@@ -105,12 +106,12 @@ constexpr bool equal_ignoring_case(std::string_view a, std::string_view b) {
 // A value up to the next `separator`, which is taken off the front of rest. Empty pieces count:
 // "a,,b" has three. False when rest has been used up; done starts as false.
 class ListReader {
-  public:
+public:
     explicit ListReader(std::string_view list, char separator = ',')
         : m_rest(list), m_separator(separator) {}
-    bool next(std::string_view &item);
+    bool next(std::string_view& item);
 
-  private:
+private:
     std::string_view m_rest;
     char m_separator;
     bool m_done = false;
@@ -122,9 +123,9 @@ std::optional<uint64_t> parse_decimal(std::string_view value);
 std::optional<uint64_t> parse_number(std::string_view value);
 // boolean-value: exactly "Yes" or "No".
 std::optional<bool> parse_boolean(std::string_view value);
-// binary-value in hex ("0x..") or base64 ("0b..."): how many bytes were written to out. Refused when
-// empty, of an odd number of digits, not hex or base64, or longer than out: where a value's length
-// matters (CHAP) every one of these has been a hole in somebody's login.
+// binary-value in hex ("0x..") or base64 ("0b..."): how many bytes were written to out. Refused
+// when empty, of an odd number of digits, not hex or base64, or longer than out: where a value's
+// length matters (CHAP) every one of these has been a hole in somebody's login.
 std::optional<size_t> parse_binary(std::string_view value, std::span<uint8_t> out);
 
 // standard-label, RFC 7143 6.1, and the private "X#" names, which are on the wire too.
@@ -135,4 +136,4 @@ bool is_key_name(std::string_view name);
 // since targets exist whose configured names have it and who compare byte for byte.
 bool is_iscsi_name(std::string_view name);
 
-} // namespace hawser::wire
+}  // namespace hawser::wire
