@@ -80,7 +80,7 @@ Arguments Machine::arguments() {
     // qemu64 has no SSE4.2 and no RDRAND; five-level page tables only cost time.
     Arguments line{"qemu-system-x86_64",
                    "-machine",
-                   "pc",
+                   "pc,graphics=off",
                    "-cpu",
                    "max,la57=off",
                    "-accel",

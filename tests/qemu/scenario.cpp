@@ -55,8 +55,8 @@ Scenario::Scenario(const Plan& plan)
     report_.set("target", target_->kind());
     report_.set("target_port", target_->port());
     report_.set("initramfs_bytes", fs::file_size(images_folder() / "initrd.img"));
-    http_server_ = std::make_unique<HttpServer>(directory_ / "http", directory_ / "http.log");
     prepare_boot_files();
+    http_server_ = std::make_unique<HttpServer>(directory_ / "http", directory_ / "http.log");
     MachineOptions machine;
     machine.directory = directory_;
     machine.nics = plan.nics;
