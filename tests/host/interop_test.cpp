@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The engine against tgt: login with one and with many connections, data of every size both ways,
+// reinstatement, and the end of a session. What is written is read back by tgt's own file, too.
+#include "posix_host.hpp"
+#include "target.h"
+
+#include <catch2/catch.hpp>
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+#include <unistd.h>
+
+using hawser::qemu::Target;
+using hawser::qemu::TargetOptions;
+using hawser::test::PosixHost;
+using hawser::test::Request;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t k_image_bytes = 64 << 20;
+constexpr size_t k_block = 512;
+
+// A directory, an image and a tgt of its own.
+struct Fixture {
+    fs::path directory =
+        fs::temp_directory_path() / fmt::format("hawser-interop-{}", ::getpid());
+    fs::path image = directory / "disk.img";
+    std::unique_ptr<Target> target;
+
+    explicit Fixture(unsigned max_connections = 8) {
+        fs::create_directories(directory);
+        std::ofstream(image).close();
+        fs::resize_file(image, k_image_bytes);
+        target = hawser::qemu::make_tgt(
+            {.directory = directory, .image = image, .max_connections = max_connections});
+    }
+    ~Fixture() {
+        target.reset();
+        fs::remove_all(directory);
+    }
+
+    std::string line(unsigned connections, const std::string &more = "") const {
+        return fmt::format("target={} initiator=iqn.2026-11.hawser:test portal=127.0.0.1:{} "
+                           "connections={} {}",
+                           target->name(), target->port(), connections, more);
+    }
+};
+
+std::vector<uint8_t> cdb10(uint8_t opcode, uint32_t block, size_t blocks) {
+    return {opcode, 0, uint8_t(block >> 24), uint8_t(block >> 16), uint8_t(block >> 8),
+            uint8_t(block), 0, uint8_t(blocks >> 8), uint8_t(blocks), 0};
+}
+
+Request write10(uint32_t block, std::span<uint8_t> data) {
+    return {cdb10(0x2a, block, data.size() / k_block), HAWSER_DATA_WRITE, data, 1, {}};
+}
+Request read10(uint32_t block, std::span<uint8_t> data) {
+    return {cdb10(0x28, block, data.size() / k_block), HAWSER_DATA_READ, data, 1, {}};
+}
+
+std::vector<uint8_t> pattern(size_t bytes, uint32_t seed) {
+    std::vector<uint8_t> data(bytes);
+    uint32_t state = seed * 2654435761u + 1;
+    for (uint8_t &byte : data) {
+        state = state * 1664525u + 1013904223u;
+        byte = uint8_t(state >> 24);
+    }
+    return data;
+}
+
+// After a login the first commands get UNIT ATTENTION; sd retries them, and so does this.
+bool execute(PosixHost &host, Request &request, int index = -1) {
+    for (int tries = 0; tries < 3; tries++) {
+        if (!host.execute(request, 20, index))
+            return false;
+        if (request.result.response == 0 && request.result.status == 0)
+            return true;
+    }
+    return false;
+}
+
+void check_round_trips(PosixHost &host) {
+    for (size_t bytes : {k_block, size_t{8192}, size_t{65536}, size_t{65536 + 512},
+                         size_t{262144 + 4096}, size_t{1 << 20}}) {
+        for (uint32_t index = 0; index < host.connection_count(); index++) {
+            std::vector<uint8_t> out = pattern(bytes, index + 1);
+            std::vector<uint8_t> in(bytes);
+            Request write = write10(index * 4096, out);
+            Request read = read10(index * 4096, in);
+            REQUIRE(execute(host, write, int(index)));
+            REQUIRE(execute(host, read, int(index)));
+            REQUIRE(out == in);
+        }
+    }
+}
+
+} // namespace
+
+TEST_CASE("tgt: one connection logs in, writes, reads and logs out", "[interop][tgt]") {
+    Fixture fixture;
+    PosixHost host(fixture.line(1));
+    REQUIRE(host.login(10));
+    check_round_trips(host);
+    host.logout();
+    REQUIRE(host.run_until([&] { return host.ended(); }, 10));
+    CHECK(host.end_error() == HAWSER_ERROR_NONE);
+}
+
+TEST_CASE("tgt: four connections are one session", "[interop][tgt]") {
+    Fixture fixture;
+    PosixHost host(fixture.line(4));
+    REQUIRE(host.login(10));
+    CHECK(host.snapshot().tsih != 0);
+    for (uint32_t i = 0; i < 4; i++)
+        CHECK(host.counters(i).state == HAWSER_CONNECTION_LOGGED_IN);
+    check_round_trips(host);
+    host.logout();
+    REQUIRE(host.run_until([&] { return host.ended(); }, 10));
+    CHECK(host.end_error() == HAWSER_ERROR_NONE);
+}
+
+TEST_CASE("tgt: every key combination that changes how data flows", "[interop][tgt]") {
+    Fixture fixture;
+    const char *keys = GENERATE("InitialR2T=Yes ImmediateData=No", "InitialR2T=No ImmediateData=No",
+                                "InitialR2T=Yes ImmediateData=Yes",
+                                "InitialR2T=No FirstBurstLength=512 MaxBurstLength=4096",
+                                "MaxRecvDataSegmentLength=512", "MaxOutstandingR2T=8");
+    INFO(keys);
+    PosixHost host(fixture.line(2, keys));
+    REQUIRE(host.login(10));
+    check_round_trips(host);
+    host.logout();
+    REQUIRE(host.run_until([&] { return host.ended(); }, 10));
+}
+
+TEST_CASE("tgt: it grants two connections of the four asked for", "[interop][tgt]") {
+    Fixture fixture(2);
+    PosixHost host(fixture.line(4));
+    REQUIRE(host.login(10));
+    CHECK(host.snapshot().connections_granted == 2);
+    CHECK(host.counters(2).state == HAWSER_CONNECTION_FREE);
+}
+
+TEST_CASE("tgt: many commands at once on all connections, within the window", "[interop][tgt]") {
+    Fixture fixture;
+    PosixHost host(fixture.line(4, "queue_depth=256"));
+    REQUIRE(host.login(10));
+    std::vector<uint8_t> scratch(k_block);
+    Request first = read10(0, scratch);
+    REQUIRE(execute(host, first));
+    constexpr size_t k_count = 600;
+    std::vector<std::vector<uint8_t>> data;
+    std::vector<Request> requests;
+    for (uint32_t i = 0; i < k_count; i++)
+        data.push_back(pattern(4096, i));
+    for (uint32_t i = 0; i < k_count; i++)
+        requests.push_back(write10(i * 8, data[i]));
+    for (Request &request : requests)
+        host.submit(request);
+    const auto all = [&] {
+        return std::all_of(requests.begin(), requests.end(),
+                           [](const Request &request) { return request.result.done; });
+    };
+    REQUIRE(host.run_until(all, 30));
+    for (const Request &request : requests)
+        REQUIRE(request.result.status == 0);
+    for (uint32_t i = 0; i < 4; i++)
+        CHECK(host.counters(i).commands > 50);
+    std::vector<uint8_t> back(k_count * 4096);
+    std::ifstream(fixture.image, std::ios::binary).read(reinterpret_cast<char *>(back.data()),
+                                                        std::streamsize(back.size()));
+    for (uint32_t i = 0; i < k_count; i++)
+        REQUIRE(std::equal(data[i].begin(), data[i].end(), back.begin() + i * 4096));
+}
+
+// RFC 7143 6.3.5: the loss of a connection at ErrorRecoveryLevel 0 is the loss of the session, which
+// is then reinstated; commands come back.
+TEST_CASE("tgt: a broken connection: the session starts anew and no command is lost",
+          "[interop][tgt]") {
+    Fixture fixture;
+    PosixHost host(fixture.line(4));
+    REQUIRE(host.login(10));
+    check_round_trips(host);
+    std::vector<uint8_t> out = pattern(1 << 20, 7);
+    std::vector<uint8_t> in(1 << 20);
+    Request write = write10(0, out);
+    Request read = read10(0, in);
+    host.submit(write, 2);
+    host.break_connection(2);
+    REQUIRE(host.run_until([&] { return write.result.done; }, 20));
+    if (write.result.status != 0)
+        REQUIRE(execute(host, write));
+    REQUIRE(execute(host, read));
+    CHECK(out == in);
+    CHECK(host.snapshot().reinstatements == 1);
+    REQUIRE(host.run_until([&] { return host.settled(); }, 10));
+    for (uint32_t i = 0; i < 4; i++)
+        CHECK(host.counters(i).state == HAWSER_CONNECTION_LOGGED_IN);
+}
+
+TEST_CASE("tgt: killed and started again under a write", "[interop][tgt]") {
+    Fixture fixture;
+    PosixHost host(fixture.line(4));
+    REQUIRE(host.login(10));
+    std::vector<uint8_t> out = pattern(1 << 20, 9);
+    std::vector<uint8_t> in(1 << 20);
+    Request write = write10(0, out);
+    host.submit(write);
+    fixture.target->kill_and_restart();
+    REQUIRE(host.run_until([&] { return write.result.done; }, 30));
+    if (write.result.status != 0)
+        REQUIRE(execute(host, write));
+    Request read = read10(0, in);
+    REQUIRE(execute(host, read));
+    CHECK(out == in);
+}
+
+TEST_CASE("an unknown target and a dead portal are told apart", "[interop][tgt]") {
+    Fixture fixture;
+    SECTION("unknown target: ends at once") {
+        std::string line = fixture.line(1);
+        line.replace(line.find("hawser:root"), 11, "hawser:nope");
+        PosixHost host(line);
+        CHECK_FALSE(host.login(10));
+        CHECK(host.end_error() == HAWSER_ERROR_LOGIN_TARGET_NOT_FOUND);
+    }
+    SECTION("refused: tried until the timeout") {
+        fixture.target->stop();
+        PosixHost host(fixture.line(1, "timeout=2"));
+        CHECK_FALSE(host.login(10));
+        CHECK(host.ended());
+        CHECK(host.end_error() == HAWSER_ERROR_CONNECT_FAILED);
+        CHECK(host.end_detail() == ECONNREFUSED);
+    }
+}
