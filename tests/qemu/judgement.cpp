@@ -75,8 +75,8 @@ void Scenario::judge_wire(unsigned connections) {
         report_.check("carries SCSI commands: " + describe(connection), connection.commands > 0);
     }
     if (!session.connections.empty()) {
-        phase("first login", first_login);
-        phase("last login", last_login);
+        report_.phase("first login", first_login);
+        report_.phase("last login", last_login);
     }
     report_.check(fmt::format("{} connections logged in, each with a CID of its own", connections),
                   session.connections.size() == connections && cids.size() == connections,
@@ -143,10 +143,10 @@ void Scenario::judge_clean_end() {
                                   at(connection->reset_at)));
     }
     if (last_sync) {
-        phase("last SYNCHRONIZE CACHE", *last_sync);
+        report_.phase("last SYNCHRONIZE CACHE", *last_sync);
     }
     if (first_logout) {
-        phase("Logout", *first_logout);
+        report_.phase("Logout", *first_logout);
     }
 }
 

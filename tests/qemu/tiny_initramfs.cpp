@@ -127,6 +127,18 @@ KernelImage default_kernel() {
                              [](const auto& a, const auto& b) { return a.release < b.release; });
 }
 
+std::vector<std::string> needs_of(const fs::path& module_file) {
+    std::istringstream names(run_checked({"/sbin/modinfo", "-F", "depends", module_file.string()}));
+    std::vector<std::string> needs;
+    for (std::string name; std::getline(names, name, ',');) {
+        name.erase(std::remove(name.begin(), name.end(), '\n'), name.end());
+        if (!name.empty()) {
+            needs.push_back(name);
+        }
+    }
+    return needs;
+}
+
 void TinyInitramfs::write(const fs::path& file, const KernelImage& kernel) const {
     std::string name = (fs::temp_directory_path() / "hawser-initramfs-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) {

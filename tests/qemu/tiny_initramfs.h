@@ -22,6 +22,9 @@ KernelImage kernel_image(const std::filesystem::path& image);
 // build/images/vmlinuz, or else the newest packaged kernel that can be read.
 KernelImage default_kernel();
 
+// The modules that a module file names as those it needs.
+std::vector<std::string> needs_of(const std::filesystem::path& module_file);
+
 struct TinyInitramfs {
     std::vector<std::string> modules;                 // names; what they need comes before them
     std::vector<std::filesystem::path> module_files;  // our own, after those
