@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The two requests of /dev/hawser: connect waits until the disks are there, or says why not;
+ * disconnect refuses while a disk is held open.
+ */
+#include <linux/blkdev.h>
+#include <scsi/scsi_transport.h>
+#include <scsi/scsi_transport_iscsi.h>
+
+#include "glue.h"
+
+static int connect_errno(u32 error)
+{
+	switch (error) {
+	case HAWSER_ERROR_LOGIN_AUTHENTICATION_FAILED:
+	case HAWSER_ERROR_LOGIN_AUTHENTICATION_REQUIRED:
+		return -EACCES;
+	case HAWSER_ERROR_LOGIN_TARGET_NOT_FOUND:
+		return -ENOENT;
+	case HAWSER_ERROR_LOGIN_FORBIDDEN:
+		return -EPERM;
+	default:
+		return hawser_error_is_final(error) ? -EPROTO : -ETIMEDOUT;
+	}
+}
+
+/* "no portal logged in within 60 s: 10.0.10.2:3260: TCP connect failed (ECONNREFUSED); ..." */
+static void connect_explain(struct glue_session *session, char *reason)
+{
+	const struct hawser_session_snapshot *snapshot = &session->snapshot;
+	const struct hawser_options *options = &session->options;
+	const size_t size = HAWSER_ANSWER_BYTES_MAX;
+	size_t length = 0;
+	char where[64];
+	u32 i;
+
+	if (hawser_error_is_final(session->end_error))
+		length = scnprintf(reason, size, "login to %s refused", options->target_name);
+	else
+		length = scnprintf(reason, size, "no portal logged in within %u s",
+				   options->timeout_ms / 1000);
+	for (i = 0; i < options->portal_count; i++) {
+		const struct hawser_portal *portal = &options->portals[i];
+		u32 error = snapshot->errors[i];
+		u32 detail = snapshot->details[i];
+
+		hawser_portal_format(&portal->address, portal->port, where);
+		length += scnprintf(reason + length, size - length, "%s %s%s%s: %s", i ? ";" : ":",
+				    where, portal->nic[0] ? " on " : "", portal->nic,
+				    error ? hawser_error_words(error) : "not tried");
+		if (error && error < HAWSER_ERROR_LOGIN_REDIRECTED && detail && detail < MAX_ERRNO) {
+			char name[32];
+
+			/* "-ECONNREFUSED", without the sign */
+			scnprintf(name, sizeof(name), "%pe", ERR_PTR(-(long)detail));
+			length += scnprintf(reason + length, size - length, " (%s)", name + 1);
+		}
+	}
+}
+
+/* Takes the disks away while the session is alive: sd's SYNCHRONIZE CACHE goes to the target. */
+static void connect_remove_disks(struct glue_session *session)
+{
+	cancel_work_sync(&session->scan);
+	scsi_remove_target(&session->class_session->dev);
+}
+
+static bool connect_is_over(struct glue_session *session)
+{
+	return smp_load_acquire(&session->ended) || smp_load_acquire(&session->scanned);
+}
+
+/* Logs in and waits for the disks. On failure nothing of the session is left. */
+int glue_session_connect(struct glue_session *session, char *reason)
+{
+	int err;
+
+	glue_session_request(session, REQUEST_START);
+	err = wait_event_killable(session->changed, connect_is_over(session));
+	if (!err && READ_ONCE(session->scanned) && session->disks) {
+		/* The further connections: logged in, or failed once. */
+		wait_event_killable_timeout(session->changed,
+					    READ_ONCE(session->settled) || READ_ONCE(session->ended),
+					    msecs_to_jiffies(session->options.login_timeout_ms + 1000));
+		snprintf(reason, HAWSER_ANSWER_BYTES_MAX, "session %s", dev_name(&session->dev));
+		mutex_unlock(&session->removal);
+		return 0;
+	}
+	if (err) {
+		err = -EINTR;
+		strscpy(reason, "interrupted", HAWSER_ANSWER_BYTES_MAX);
+		glue_session_request(session, REQUEST_ABANDON); /* frees a scan that waits */
+	} else if (READ_ONCE(session->scanned)) {
+		err = -ENODEV;
+		snprintf(reason, HAWSER_ANSWER_BYTES_MAX, "logged in to %s, but it shows no %sLUN",
+			 session->options.target_name,
+			 session->options.lun_count ? "wanted " : "");
+	} else {
+		err = connect_errno(session->end_error);
+		connect_explain(session, reason);
+	}
+	connect_remove_disks(session);
+	glue_session_destroy(session);
+	return err;
+}
+
+static bool disconnect_is_open(struct glue_session *session)
+{
+	struct scsi_device *sdev;
+	bool open = false;
+
+	shost_for_each_device(sdev, session->scsi_host) {
+		struct gendisk *disk = READ_ONCE(sdev->request_queue->disk);
+
+		/* A mounted or otherwise used partition counts as an opener of the whole disk. */
+		open |= disk && disk_openers(disk);
+	}
+	return open;
+}
+
+/* Finds a session by name and takes its removal lock. */
+static struct glue_session *disconnect_find(const char *name, char *reason)
+{
+	struct glue_session *session;
+	int err = -ENODEV;
+
+	mutex_lock(&glue_sessions_lock);
+	list_for_each_entry(session, &glue_sessions, entry) {
+		if (strcmp(dev_name(&session->dev), name))
+			continue;
+		err = mutex_trylock(&session->removal) ? 0 : -EBUSY;
+		break;
+	}
+	mutex_unlock(&glue_sessions_lock);
+	if (!err)
+		return session;
+	snprintf(reason, HAWSER_ANSWER_BYTES_MAX, err == -EBUSY ?
+		 "session=%.40s: it is being connected or disconnected" :
+		 "session=%.40s: there is no such session", name);
+	return ERR_PTR(err);
+}
+
+int glue_session_disconnect(const char *name, char *reason)
+{
+	struct glue_session *session = disconnect_find(name, reason);
+
+	if (IS_ERR(session))
+		return PTR_ERR(session);
+	if (disconnect_is_open(session)) {
+		mutex_unlock(&session->removal);
+		snprintf(reason, HAWSER_ANSWER_BYTES_MAX,
+			 "session=%s: a disk of it is in use (mounted or open): unmount it first",
+			 name);
+		return -EBUSY;
+	}
+	/* A target that is away must not keep us here for ever. */
+	WRITE_ONCE(session->grace_ends_ms, glue_now_ms() + session->options.grace_ms);
+	glue_session_kick(session);
+	connect_remove_disks(session);
+	snprintf(reason, HAWSER_ANSWER_BYTES_MAX, "disconnected %s", name);
+	glue_session_destroy(session);
+	return 0;
+}

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The I/O thread of a connection. It alone touches the engine's connection and the socket: it sends and
+ * receives, in turns of about a millisecond, and takes no lock for a command.
+ *
+ * What reaches it: orders of the control thread (a ring), commands (a lock-free inbox), events of the
+ * socket. What leaves it: reports (a ring), finished commands, parked commands. It runs without
+ * signals, never starts reclaim that could wait for its own disk (noio), and is idle, not
+ * uninterruptible, while it waits.
+ */
+#include <linux/kthread.h>
+#include <linux/sched/mm.h>
+#include <net/tcp.h>
+
+#include "glue.h"
+
+#define CONNECTION_RETRY_MS_MIN 20
+#define CONNECTION_RETRY_MS_MAX 1000
+#define CONNECTION_ACKNOWLEDGE_POLL_MS 2
+
+/* Any context. */
+void glue_connection_kick(struct glue_connection *connection)
+{
+	if (!test_and_set_bit(EVENT_KICK, &connection->events))
+		wake_up_process(connection->thread);
+}
+
+/* The socket is of no use any more: tell the engine, once. */
+void glue_connection_fail(struct glue_connection *connection, u32 error, int err, u64 now_ms)
+{
+	connection->wants |= hawser_connection_handle_disconnected(connection->engine, error,
+								   abs(err), now_ms);
+}
+
+static void connection_park(struct glue_connection *connection, struct glue_slot *slot, u64 ready_ms)
+{
+	glue_park_add(connection->session, slot, ready_ms);
+	glue_session_kick(connection->session);
+}
+
+static void connection_publish_ends(struct glue_connection *connection, u32 portal)
+{
+	struct glue_session *session = connection->session;
+	struct glue_ends ends = { .portal = portal };
+	unsigned long flags;
+
+	strscpy(ends.nic, session->options.portals[portal].nic, sizeof(ends.nic));
+	spin_lock_irqsave(&session->lock, flags);
+	connection->ends = ends;
+	spin_unlock_irqrestore(&session->lock, flags);
+}
+
+static void connection_open(struct glue_connection *connection, const struct hawser_order *order,
+			    u64 now_ms)
+{
+	const struct hawser_portal *portal;
+	unsigned int noreclaim;
+	int err;
+
+	if (WARN_ON_ONCE(order->portal >= connection->session->options.portal_count))
+		return;
+	portal = &connection->session->options.portals[order->portal];
+	if (WARN_ON_ONCE(connection->socket))
+		glue_socket_close(connection);
+	connection_publish_ends(connection, order->portal);
+	connection->wants |= hawser_connection_start_connect(connection->engine, order, now_ms);
+	noreclaim = memalloc_noreclaim_save();
+	err = glue_socket_open(connection, portal);
+	memalloc_noreclaim_restore(noreclaim);
+	if (err)
+		glue_connection_fail(connection, HAWSER_ERROR_CONNECT_FAILED, err, now_ms);
+}
+
+static void connection_take_orders(struct glue_connection *connection, u64 now_ms)
+{
+	struct hawser_connection *engine = connection->engine;
+	struct hawser_order order;
+
+	while (kfifo_get(&connection->orders, &order)) {
+		switch (order.kind) {
+		case HAWSER_ORDER_CONNECT:
+			connection_open(connection, &order, now_ms);
+			break;
+		case HAWSER_ORDER_DRAIN:
+			connection->wants |= hawser_connection_drain(engine, order.epoch,
+								     order.deadline_ms, now_ms);
+			break;
+		case HAWSER_ORDER_CLOSE:
+			connection->wants |= hawser_connection_abandon(engine, now_ms);
+			break;
+		case HAWSER_ORDER_LOGOUT:
+			connection->wants |= hawser_connection_logout(engine, order.logout_reason,
+								      now_ms);
+			break;
+		}
+	}
+}
+
+static void connection_take_commands(struct glue_connection *connection)
+{
+	struct glue_session *session = connection->session;
+	struct llist_node *node = llist_del_all(&connection->inbox);
+	struct glue_slot *slot, *following;
+	struct hawser_command command;
+
+	if (!node)
+		return;
+	node = llist_reverse_order(node);
+	llist_for_each_entry_safe(slot, following, node, inbox) {
+		bool open = READ_ONCE(session->gate) == GATE_OPEN || !slot->command;
+
+		if (!open || !hawser_connection_accepts(connection->engine)) {
+			connection_park(connection, slot, 0);
+			continue;
+		}
+		glue_scatter_start(slot);
+		slot->zero_copied = false;
+		glue_host_describe(session, slot - session->slots, &command);
+		connection->wants |= hawser_connection_submit(connection->engine, &command);
+	}
+}
+
+/* R10: TCP may still read a WRITE's pages while it has not got an acknowledgement of them. */
+static bool connection_is_unacknowledged(struct glue_connection *connection, struct glue_slot *slot)
+{
+	if (!slot->zero_copied || !connection->socket)
+		return false;
+	return before(READ_ONCE(tcp_sk(connection->socket->sk)->snd_una), slot->sent_end);
+}
+
+static void connection_take_completions(struct glue_connection *connection, u64 now_ms)
+{
+	struct glue_session *session = connection->session;
+	struct hawser_completion completion;
+
+	while (hawser_connection_poll_completion(connection->engine, &completion)) {
+		struct glue_slot *slot = &session->slots[completion.tag];
+		u32 wait_ms;
+
+		if (glue_result(session, slot, &completion) == GLUE_DELIVER) {
+			list_add_tail(&slot->entry, connection_is_unacknowledged(connection, slot) ?
+						    &connection->unacknowledged :
+						    &connection->finished);
+			continue;
+		}
+		wait_ms = min(CONNECTION_RETRY_MS_MIN << min_t(u16, slot->attempts, 8),
+			      CONNECTION_RETRY_MS_MAX);
+		slot->attempts = min(slot->attempts + 1, U16_MAX);
+		connection_park(connection, slot, now_ms + wait_ms);
+	}
+}
+
+/* Gives finished commands back. Runs without the socket's lock. */
+static void connection_finish(struct glue_connection *connection)
+{
+	struct glue_slot *slot, *following;
+
+	list_for_each_entry_safe(slot, following, &connection->unacknowledged, entry) {
+		if (!connection_is_unacknowledged(connection, slot))
+			list_move_tail(&slot->entry, &connection->finished);
+	}
+	while ((slot = list_first_entry_or_null(&connection->finished, struct glue_slot, entry))) {
+		list_del_init(&slot->entry); /* R1: not ours from here on */
+		if (slot->command)
+			scsi_done(slot->command);
+		else
+			complete(&connection->session->own_done);
+	}
+}
+
+static void connection_close(struct glue_connection *connection, u64 now_ms)
+{
+	struct glue_session *session = connection->session;
+	unsigned int noreclaim = memalloc_noreclaim_save();
+	u32 tag;
+
+	glue_socket_close(connection);
+	memalloc_noreclaim_restore(noreclaim);
+	connection->wants &= ~(HAWSER_WANT_CLOSE | HAWSER_WANT_FIN);
+	connection->wants |= hawser_connection_handle_closed(connection->engine, now_ms);
+	while (hawser_connection_poll_parked(connection->engine, &tag))
+		connection_park(connection, &session->slots[tag], 0);
+	connection->wants |= HAWSER_WANT_REPORT;
+}
+
+static void connection_report(struct glue_connection *connection)
+{
+	struct glue_session *session = connection->session;
+	struct hawser_report report;
+	unsigned long flags;
+
+	while (!kfifo_is_full(&connection->reports)) {
+		if (!hawser_connection_poll_report(connection->engine, &report)) {
+			connection->wants &= ~HAWSER_WANT_REPORT;
+			break;
+		}
+		if (report.kind == HAWSER_REPORT_LOGGED_IN) {
+			spin_lock_irqsave(&session->lock, flags);
+			connection->keys = report.keys;
+			spin_unlock_irqrestore(&session->lock, flags);
+		}
+		kfifo_put(&connection->reports, report);
+	}
+	/* A full ring: the control thread kicks us when it has read. */
+	glue_session_kick(session);
+}
+
+static void connection_wake_waiters(struct glue_session *session)
+{
+	unsigned long waiters = hawser_session_window_waiters(session->engine);
+	u32 index;
+
+	for_each_set_bit(index, &waiters, session->options.connection_count)
+		glue_connection_kick(&session->connections[index]);
+}
+
+/* Does what the engine wanted since the last time. */
+static void connection_act(struct glue_connection *connection, u64 now_ms)
+{
+	if (connection->wants & HAWSER_WANT_COMPLETION) {
+		connection->wants &= ~HAWSER_WANT_COMPLETION;
+		connection_take_completions(connection, now_ms);
+	}
+	if (connection->wants & HAWSER_WANT_CLOSE)
+		connection_close(connection, now_ms);
+	if (connection->wants & HAWSER_WANT_FIN) {
+		connection->wants &= ~HAWSER_WANT_FIN;
+		glue_socket_finish(connection);
+	}
+	if (connection->wants & HAWSER_WANT_REPORT)
+		connection_report(connection);
+	if (connection->wants & HAWSER_WANT_WAKE) {
+		connection->wants &= ~HAWSER_WANT_WAKE;
+		connection_wake_waiters(connection->session);
+	}
+	connection->wants &= ~(HAWSER_WANT_TIMEOUT | HAWSER_WANT_TRANSMIT |
+			       HAWSER_WANT_PLACEMENT);
+	connection_finish(connection);
+}
+
+static void connection_publish_accepting(struct glue_connection *connection)
+{
+	bool accepting = hawser_connection_accepts(connection->engine);
+
+	if (accepting == connection->accepting)
+		return;
+	WRITE_ONCE(connection->accepting, accepting);
+	glue_session_kick(connection->session);
+}
+
+/* One turn; true: there is more to do at once. */
+static bool connection_turn(struct glue_connection *connection)
+{
+	u64 now_ms = glue_now_ms();
+	bool more = false;
+
+	connection_take_orders(connection, now_ms);
+	connection_take_commands(connection);
+	if (connection->socket) {
+		int err = 0;
+
+		more |= glue_transfer_receive(connection, now_ms);
+		connection_act(connection, now_ms);
+		if (connection->socket && !more)
+			err = glue_socket_check(connection);
+		if (err > 0 && !connection->connected) {
+			connection->connected = true;
+			connection->wants |= hawser_connection_handle_connected(connection->engine,
+										now_ms);
+		} else if (err < 0) {
+			u32 error = !connection->connected ? HAWSER_ERROR_CONNECT_FAILED :
+				    err == -EPIPE	   ? HAWSER_ERROR_CLOSED_BY_TARGET :
+							     HAWSER_ERROR_CONNECTION_RESET;
+
+			glue_connection_fail(connection, error, err == -EPIPE ? 0 : err, now_ms);
+		}
+		if (connection->socket && connection->connected &&
+		    !(connection->wants & HAWSER_WANT_CLOSE))
+			more |= glue_transfer_send(connection, now_ms);
+	}
+	if (hawser_connection_poll_timeout(connection->engine) <= now_ms)
+		connection->wants |= hawser_connection_handle_timeout(connection->engine, now_ms);
+	connection_act(connection, now_ms);
+	connection_publish_accepting(connection);
+	return more;
+}
+
+static void connection_sleep(struct glue_connection *connection)
+{
+	u64 now_ms = glue_now_ms();
+	u64 deadline_ms = hawser_connection_poll_timeout(connection->engine);
+
+	if (!list_empty(&connection->unacknowledged))
+		deadline_ms = min(deadline_ms, now_ms + CONNECTION_ACKNOWLEDGE_POLL_MS);
+	set_current_state(TASK_IDLE);
+	if (!test_bit(EVENT_KICK, &connection->events) && !kthread_should_stop())
+		schedule_timeout(glue_timeout(now_ms, deadline_ms));
+	__set_current_state(TASK_RUNNING);
+}
+
+int glue_connection_thread(void *data)
+{
+	struct glue_connection *connection = data;
+	unsigned int noio = memalloc_noio_save();
+
+	set_user_nice(current, MIN_NICE);
+	while (!kthread_should_stop()) {
+		clear_bit(EVENT_KICK, &connection->events);
+		smp_mb__after_atomic(); /* what was queued before the kick is seen below */
+		if (connection_turn(connection))
+			cond_resched();
+		else
+			connection_sleep(connection);
+	}
+	glue_socket_close(connection);
+	memalloc_noio_restore(noio);
+	return 0;
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The control thread of a session. It alone touches the engine's session: reports of the connections go
+ * in, orders to them come out. It also decides where commands may go: the gate, the route from hardware
+ * queues to connections, the park.
+ */
+#include <linux/kthread.h>
+#include <linux/sched/mm.h>
+#include <scsi/scsi_transport_iscsi.h>
+
+#include "glue.h"
+
+/* Any context. */
+void glue_session_kick(struct glue_session *session)
+{
+	if (!test_and_set_bit(EVENT_KICK, &session->events))
+		wake_up_process(session->thread);
+}
+
+void glue_session_request(struct glue_session *session, int request)
+{
+	set_bit(request, &session->requests);
+	glue_session_kick(session);
+}
+
+static void control_say(struct glue_session *session, struct glue_connection *connection,
+			const struct hawser_report *report)
+{
+	const struct hawser_portal *portal;
+	char where[64];
+
+	portal = &session->options.portals[READ_ONCE(connection->ends.portal)];
+	hawser_portal_format(&portal->address, portal->port, where);
+	switch (report->kind) {
+	case HAWSER_REPORT_LOGGED_IN:
+		connection->said_error = 0;
+		dev_info(&session->dev, "connection %u to %s: logged in\n", connection->index, where);
+		break;
+	case HAWSER_REPORT_LOST:
+		/* A target that is away fails again and again in the same way: say it once. */
+		if (connection->said_error == report->error)
+			break;
+		connection->said_error = report->error;
+		dev_notice(&session->dev, "connection %u to %s: %s (%u)\n", connection->index, where,
+			   hawser_error_words(report->error), report->detail);
+		break;
+	case HAWSER_REPORT_LOGGED_OUT:
+		dev_info(&session->dev, "connection %u to %s: logged out\n", connection->index,
+			 where);
+		break;
+	}
+}
+
+static void control_take_reports(struct glue_session *session, u64 now_ms)
+{
+	struct hawser_report report;
+	u32 i;
+
+	for (i = 0; i < session->options.connection_count; i++) {
+		struct glue_connection *connection = &session->connections[i];
+		bool was_full = kfifo_is_full(&connection->reports);
+
+		while (kfifo_get(&connection->reports, &report)) {
+			control_say(session, connection, &report);
+			hawser_session_handle_report(session->engine, &report, now_ms);
+		}
+		if (was_full)
+			glue_connection_kick(connection);
+	}
+}
+
+static void control_take_requests(struct glue_session *session, u64 now_ms)
+{
+	if (test_and_clear_bit(REQUEST_START, &session->requests))
+		hawser_session_start(session->engine, now_ms);
+	if (test_and_clear_bit(REQUEST_LOGOUT, &session->requests))
+		hawser_session_logout(session->engine, now_ms);
+	if (test_and_clear_bit(REQUEST_ABANDON, &session->requests)) {
+		session->failing = true;
+		hawser_session_abandon(session->engine, now_ms);
+	}
+}
+
+static void control_tell(struct glue_session *session, const struct hawser_order *order)
+{
+	struct glue_connection *connection;
+
+	if (WARN_ON_ONCE(order->index >= session->options.connection_count))
+		return;
+	connection = &session->connections[order->index];
+	while (!kfifo_put(&connection->orders, *order)) {
+		glue_connection_kick(connection);
+		schedule_timeout_idle(1);
+	}
+	glue_connection_kick(connection);
+}
+
+static void control_take_orders(struct glue_session *session)
+{
+	struct hawser_order order;
+
+	while (hawser_session_poll_order(session->engine, &order)) {
+		switch (order.kind) {
+		case HAWSER_ORDER_RELEASE:
+			session->released = true;
+			if (order.first)
+				queue_work(glue_workqueue, &session->scan);
+			break;
+		case HAWSER_ORDER_SETTLED:
+			WRITE_ONCE(session->settled, true);
+			wake_up_all(&session->changed);
+			break;
+		case HAWSER_ORDER_ENDED:
+			session->end_error = order.error;
+			session->end_detail = order.detail;
+			smp_store_release(&session->ended, true);
+			wake_up_all(&session->changed);
+			break;
+		default:
+			control_tell(session, &order);
+		}
+	}
+}
+
+static void control_publish(struct glue_session *session)
+{
+	struct hawser_session_snapshot snapshot;
+
+	memset(&snapshot, 0, sizeof(snapshot));
+	hawser_session_read(session->engine, &snapshot);
+	if (snapshot.state != HAWSER_SESSION_LOGGED_IN)
+		session->released = false;
+	spin_lock_irq(&session->lock);
+	session->snapshot = snapshot;
+	spin_unlock_irq(&session->lock);
+	glue_transport_state(session, snapshot.state);
+}
+
+/* The grace of a shutdown, or of a disconnect, is a bound on everything. */
+static u64 control_mind_grace(struct glue_session *session, u64 now_ms)
+{
+	u64 ends_ms = READ_ONCE(session->grace_ends_ms);
+
+	if (!ends_ms || session->failing || READ_ONCE(session->left))
+		return HAWSER_NEVER;
+	if (now_ms < ends_ms)
+		return ends_ms;
+	session->failing = true;
+	dev_emerg(&session->dev,
+		  "no answer from %s within %u s of grace: every command fails from now on%s\n",
+		  session->options.target_name, session->options.grace_ms / 1000,
+		  glue_shutdown_dirty(session) ? "; THE DISK WAS NOT FLUSHED" : "");
+	hawser_session_abandon(session->engine, now_ms);
+	control_take_orders(session);
+	return HAWSER_NEVER;
+}
+
+static void control_set_gate(struct glue_session *session)
+{
+	enum glue_gate gate = GATE_CLOSED;
+
+	if (session->failing)
+		gate = GATE_FAILED;
+	else if (session->released && !READ_ONCE(session->held))
+		gate = GATE_OPEN;
+	WRITE_ONCE(session->gate, gate);
+}
+
+/* A hardware queue whose own connection takes no commands uses another one. */
+static void control_set_route(struct glue_session *session)
+{
+	u32 count = session->options.connection_count;
+	u32 i, step;
+
+	for (i = 0; i < count; i++) {
+		u32 index = i;
+
+		for (step = 0; step < count; step++) {
+			if (READ_ONCE(session->connections[(i + step) % count].accepting)) {
+				index = (i + step) % count;
+				break;
+			}
+		}
+		WRITE_ONCE(session->route[i], index);
+	}
+}
+
+/* Returns when the next turn is due. */
+static u64 control_turn(struct glue_session *session)
+{
+	u64 now_ms = glue_now_ms();
+	u64 due_ms;
+
+	control_take_reports(session, now_ms);
+	control_take_requests(session, now_ms);
+	if (hawser_session_poll_timeout(session->engine) <= now_ms)
+		hawser_session_handle_timeout(session->engine, now_ms);
+	control_take_orders(session);
+	control_publish(session);
+	due_ms = control_mind_grace(session, now_ms);
+	control_set_gate(session);
+	control_set_route(session);
+	due_ms = min(due_ms, glue_park_release(session, now_ms));
+	return min(due_ms, hawser_session_poll_timeout(session->engine));
+}
+
+int glue_control_thread(void *data)
+{
+	struct glue_session *session = data;
+	unsigned int noio = memalloc_noio_save();
+	u64 due_ms;
+
+	while (!kthread_should_stop()) {
+		clear_bit(EVENT_KICK, &session->events);
+		smp_mb__after_atomic(); /* what was queued before the kick is seen below */
+		due_ms = control_turn(session);
+		set_current_state(TASK_IDLE);
+		if (!test_bit(EVENT_KICK, &session->events) && !kthread_should_stop())
+			schedule_timeout(glue_timeout(glue_now_ms(), due_ms));
+		__set_current_state(TASK_RUNNING);
+		cond_resched();
+	}
+	memalloc_noio_restore(noio);
+	return 0;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the kernel's half of a session is made of.
+ *
+ * The engine (../abi/engine.h) knows the protocol; this side gives it sockets, threads, memory and a
+ * Scsi_Host. One control thread per session owns the engine's session, one I/O thread per connection
+ * owns the engine's connection; they exchange orders and reports through two rings per connection,
+ * each with one writer and one reader. Threads, slots and inboxes live as long as the Scsi_Host; a
+ * reconnect creates and frees nothing but the socket.
+ *
+ * A command is a slot, indexed by its tag. Exactly one owner at a time: the mid-layer, an inbox, the
+ * engine's connection, the park, or a connection's list of finished commands.
+ */
+#ifndef HAWSER_KERNEL_GLUE_H
+#define HAWSER_KERNEL_GLUE_H
+
+#include <linux/completion.h>
+#include <linux/device.h>
+#include <linux/kfifo.h>
+#include <linux/llist.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/timekeeping.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <scsi/scsi_cmnd.h>
+#include <scsi/scsi_device.h>
+#include <scsi/scsi_host.h>
+
+#ifndef UINT64_MAX
+#define UINT64_MAX U64_MAX /* engine.h is written for <stdint.h> too */
+#endif
+#include "../abi/engine.h"
+#include "../abi/uapi.h"
+#include "compat.h"
+
+struct iscsi_cls_conn;
+struct iscsi_cls_session;
+struct glue_session;
+
+/* Where in a scatter list a task's bytes are being read or written; seeks forward cheaply. */
+struct glue_cursor {
+	struct scatterlist *segment;
+	u32 start; /* of segment, in the task's data */
+};
+
+struct glue_slot {
+	struct scsi_cmnd *command; /* NULL: the session's own SYNCHRONIZE CACHE */
+	struct llist_node inbox;
+	struct list_head entry; /* the park's, or a connection's finished ones */
+	struct glue_cursor sending;
+	struct glue_cursor receiving;
+	u64 ready_ms; /* parked until then */
+	u64 writes_seen; /* a SYNCHRONIZE CACHE covers writes completed up to here */
+	u32 sent_end; /* TCP sequence number after the last byte sent without copying */
+	u16 attempts;
+	bool zero_copied;
+};
+
+/* A logical unit, as hostdata of its scsi_device: what is not yet known to be on stable storage. */
+struct glue_disk {
+	atomic64_t writes; /* completed */
+	atomic64_t synced; /* of those, covered by a SYNCHRONIZE CACHE */
+};
+
+/* Bits of glue_connection.events */
+enum { EVENT_KICK, EVENT_RECEIVE };
+
+/* Who is at the other end of a socket, for sysfs; under glue_session.lock. */
+struct glue_ends {
+	u32 portal;
+	struct hawser_address source;
+	u16 source_port;
+	char nic[16];
+};
+
+struct glue_connection {
+	struct glue_session *session;
+	struct hawser_connection *engine;
+	struct task_struct *thread;
+	u32 index;
+	unsigned long events;
+	struct llist_head inbox;
+	bool accepting; /* published: whether a submit would be taken */
+
+	/* The I/O thread's own. */
+	struct socket *socket;
+	void (*old_data_ready)(struct sock *sk);
+	void (*old_write_space)(struct sock *sk);
+	void (*old_state_change)(struct sock *sk);
+	void (*old_error_report)(struct sock *sk);
+	bool connected;
+	bool end_seen; /* the peer has sent its FIN */
+	bool fin_sent;
+	bool more_sent; /* the last send said that more would follow */
+	u32 wants; /* HAWSER_WANT_* not yet acted on */
+	struct list_head finished; /* to be given to scsi_done outside the socket's lock */
+	struct list_head unacknowledged; /* completed WRITEs that TCP may yet retransmit */
+
+	DECLARE_KFIFO(orders, struct hawser_order, 8);
+	DECLARE_KFIFO(reports, struct hawser_report, 8);
+
+	struct glue_ends ends;
+	struct hawser_keys keys; /* as this connection negotiated; under glue_session.lock */
+	u32 said_error; /* the control thread's: the last one that was logged */
+	struct iscsi_cls_conn *class_connection;
+	struct kobject kobj;
+	struct completion kobj_released;
+	bool kobj_added;
+};
+
+/* Bits of glue_session.requests */
+enum { REQUEST_START, REQUEST_LOGOUT, REQUEST_ABANDON };
+
+enum glue_gate {
+	GATE_CLOSED, /* commands are parked */
+	GATE_OPEN,
+	GATE_FAILED, /* commands fail: the grace is over, or the session is being taken down */
+};
+
+struct glue_session {
+	struct device dev;
+	struct list_head entry; /* glue_sessions */
+	struct mutex removal; /* held by who takes the session down */
+	u32 index;
+	struct hawser_options options;
+	void *engine_memory;
+	struct hawser_session *engine;
+	struct task_struct *thread;
+	unsigned long events;
+	unsigned long requests;
+	wait_queue_head_t changed; /* scanned, settled or ended became true */
+	bool scanned;
+	bool settled;
+	bool ended;
+	u32 end_error;
+	u32 end_detail;
+
+	enum glue_gate gate; /* written by the control thread */
+	bool released; /* control thread: logged in, and RELEASE has come */
+	bool held; /* shutdown: no new I/O */
+	bool failing; /* control thread: give up */
+	bool left; /* shut down cleanly: hold what comes for ever */
+	u64 grace_ends_ms; /* 0: not armed */
+
+	struct glue_slot *slots; /* depth of the host's, then one of our own */
+	u32 depth;
+	u64 own_lun; /* of our own SYNCHRONIZE CACHE, one at a time */
+	struct completion own_done;
+	int own_result;
+
+	spinlock_t park_lock;
+	struct list_head park;
+	u32 parked;
+
+	u8 route[HAWSER_CONNECTIONS_MAX]; /* hardware queue -> connection */
+	u16 turn[HAWSER_CONNECTIONS_MAX]; /* fewer CPUs than connections: take turns */
+	bool take_turns;
+
+	spinlock_t lock; /* snapshot, glue_connection.ends and .keys */
+	struct hawser_session_snapshot snapshot;
+
+	struct Scsi_Host *scsi_host;
+	struct iscsi_cls_session *class_session;
+	struct work_struct scan;
+	u32 disks;
+
+	struct glue_connection connections[];
+};
+
+static inline u64 glue_now_ms(void)
+{
+	return ktime_to_ms(ktime_get()) + 1; /* the engine's clock never starts at 0 */
+}
+
+static inline struct glue_session *glue_session_of_host(struct Scsi_Host *host)
+{
+	return *(struct glue_session **)shost_priv(host);
+}
+
+/* Jiffies to sleep from now_ms until deadline_ms. */
+static inline long glue_timeout(u64 now_ms, u64 deadline_ms)
+{
+	if (deadline_ms == HAWSER_NEVER)
+		return MAX_SCHEDULE_TIMEOUT;
+	if (deadline_ms <= now_ms)
+		return 0;
+	return msecs_to_jiffies(min_t(u64, deadline_ms - now_ms, 1000 * 3600)) + 1;
+}
+
+/* session.c */
+extern struct list_head glue_sessions;
+extern struct mutex glue_sessions_lock;
+struct glue_session *glue_session_create(const struct hawser_options *options, char *reason);
+int glue_session_connect(struct glue_session *session, char *reason);
+int glue_session_disconnect(const char *name, char *reason);
+void glue_session_destroy(struct glue_session *session);
+
+/* control_thread.c */
+int glue_control_thread(void *data);
+void glue_session_kick(struct glue_session *session);
+void glue_session_request(struct glue_session *session, int request);
+
+/* connection.c */
+int glue_connection_thread(void *data);
+void glue_connection_kick(struct glue_connection *connection);
+void glue_connection_fail(struct glue_connection *connection, u32 error, int err, u64 now_ms);
+
+/* socket.c */
+int glue_socket_open(struct glue_connection *connection, const struct hawser_portal *portal);
+void glue_socket_close(struct glue_connection *connection);
+void glue_socket_finish(struct glue_connection *connection);
+int glue_socket_check(struct glue_connection *connection);
+
+/* transfer.c */
+bool glue_transfer_receive(struct glue_connection *connection, u64 now_ms);
+bool glue_transfer_send(struct glue_connection *connection, u64 now_ms);
+
+/* scatter.c */
+void glue_scatter_start(struct glue_slot *slot);
+void glue_scatter_copy(struct glue_slot *slot, u32 offset, const u8 *bytes, u32 length);
+struct page *glue_scatter_page(struct glue_slot *slot, u32 offset, u32 limit, u32 *page_offset,
+			       u32 *length);
+
+/* scsi_host.c */
+int glue_host_add(struct glue_session *session);
+void glue_host_forget(struct glue_session *session);
+void glue_host_describe(struct glue_session *session, u32 tag, struct hawser_command *command);
+void glue_host_kick(struct glue_session *session);
+extern struct scsi_host_template glue_host_template;
+
+/* result.c */
+enum glue_verdict { GLUE_DELIVER, GLUE_RETRY };
+enum glue_verdict glue_result(struct glue_session *session, struct glue_slot *slot,
+			      const struct hawser_completion *completion);
+
+/* park.c */
+void glue_park_add(struct glue_session *session, struct glue_slot *slot, u64 ready_ms);
+u64 glue_park_release(struct glue_session *session, u64 now_ms);
+
+/* transport.c */
+int glue_transport_register(void);
+void glue_transport_unregister(void);
+int glue_transport_add(struct glue_session *session);
+void glue_transport_remove(struct glue_session *session);
+void glue_transport_state(struct glue_session *session, u32 state);
+extern struct scsi_transport_template *glue_transport_template;
+
+/* scan.c */
+void glue_scan(struct work_struct *work);
+void glue_scan_all(struct glue_session *session);
+bool glue_scan_wants(const struct glue_session *session, u64 lun);
+extern struct workqueue_struct *glue_workqueue;
+
+/* sysfs.c */
+extern const struct attribute_group *glue_session_groups[];
+int glue_sysfs_add(struct glue_session *session);
+void glue_sysfs_remove(struct glue_session *session);
+
+/* shutdown.c */
+extern struct bus_type glue_bus;
+int glue_shutdown_register(struct device *root);
+void glue_shutdown_unregister(void);
+bool glue_shutdown_dirty(struct glue_session *session);
+void glue_shutdown_describe(struct glue_session *session, struct hawser_command *command);
+
+/* main.c */
+extern struct device *glue_root;
+
+/* ibft.c */
+void glue_ibft_add(struct device *root);
+void glue_ibft_remove(struct device *root);
+
+/* control.c */
+int glue_control_register(void);
+void glue_control_unregister(void);
+
+#endif

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The park: commands that no connection may carry just now. They came back from a dead connection,
+ * came in while none was logged in, or wait because the target said "later".
+ *
+ * Anybody parks; only the control thread takes out. A parker kicks the control thread after parking,
+ * so that a gate which opened meanwhile is seen.
+ */
+#include "glue.h"
+
+void glue_park_add(struct glue_session *session, struct glue_slot *slot, u64 ready_ms)
+{
+	unsigned long flags;
+
+	slot->ready_ms = ready_ms;
+	spin_lock_irqsave(&session->park_lock, flags);
+	list_add_tail(&slot->entry, &session->park);
+	WRITE_ONCE(session->parked, session->parked + 1);
+	spin_unlock_irqrestore(&session->park_lock, flags);
+}
+
+static void park_fail(struct glue_slot *slot, struct glue_session *session)
+{
+	if (!slot->command) {
+		session->own_result = -EIO;
+		complete(&session->own_done);
+		return;
+	}
+	slot->command->result = DID_NO_CONNECT << 16;
+	scsi_done(slot->command);
+}
+
+static struct glue_connection *park_next_accepting(struct glue_session *session, u32 *next)
+{
+	u32 i;
+
+	for (i = 0; i < session->options.connection_count; i++) {
+		u32 index = (*next + i) % session->options.connection_count;
+
+		if (READ_ONCE(session->connections[index].accepting)) {
+			*next = index + 1;
+			return &session->connections[index];
+		}
+	}
+	return NULL;
+}
+
+/*
+ * Hands the commands whose time has come to the connections that are logged in, evenly; or fails them
+ * all. Returns when the next one is due.
+ */
+u64 glue_park_release(struct glue_session *session, u64 now_ms)
+{
+	struct glue_slot *slot, *following;
+	u64 due_ms = HAWSER_NEVER;
+	LIST_HEAD(going);
+	u32 next = 0;
+
+	spin_lock_irq(&session->park_lock);
+	list_for_each_entry_safe(slot, following, &session->park, entry) {
+		bool own = !slot->command;
+
+		if (session->gate == GATE_CLOSED && !own)
+			continue;
+		if (session->gate != GATE_FAILED && slot->ready_ms > now_ms) {
+			due_ms = min(due_ms, slot->ready_ms);
+			continue;
+		}
+		list_move_tail(&slot->entry, &going);
+		WRITE_ONCE(session->parked, session->parked - 1);
+	}
+	spin_unlock_irq(&session->park_lock);
+
+	list_for_each_entry_safe(slot, following, &going, entry) {
+		struct glue_connection *connection;
+
+		list_del_init(&slot->entry);
+		if (session->gate == GATE_FAILED) {
+			park_fail(slot, session);
+			continue;
+		}
+		connection = park_next_accepting(session, &next);
+		if (!connection) {
+			/* A connection that starts to accept kicks us. */
+			glue_park_add(session, slot, slot->ready_ms);
+			continue;
+		}
+		if (llist_add(&slot->inbox, &connection->inbox))
+			glue_connection_kick(connection);
+	}
+	return due_ms;
+}

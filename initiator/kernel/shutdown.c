@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Leaving clean, by the driver alone.
+ *
+ * device_shutdown() calls back in the reverse order of the device list: sd first (SYNCHRONIZE CACHE),
+ * then a session's device, then its NIC. Two things are in the way. A root_device has no bus, hence no
+ * callback: so sessions are devices of a bus of our own. And a NIC that was enumerated again after the
+ * session would go down before it: so a reboot notifier links the session to a dummy device, the
+ * anchor, which moves the session with all its children to the end of the list.
+ *
+ * The notifier also arms the grace, the bound on everything: device_shutdown() itself may have to wait
+ * for a scan that hangs on a lost connection.
+ *
+ * The callback runs under device locks: no scan, add or remove in it. After it, commands are held for
+ * ever: under reboot -ff processes still run.
+ */
+#include <linux/blkdev.h>
+#include <linux/delay.h>
+#include <linux/module.h>
+#include <linux/reboot.h>
+#include <scsi/scsi_proto.h>
+
+#include "glue.h"
+
+#define SHUTDOWN_POLL_MS 10
+
+static struct device *shutdown_anchor;
+
+static bool shutdown_disk_is_dirty(struct scsi_device *sdev)
+{
+	struct glue_disk *disk = sdev->hostdata;
+
+	return disk && sdev->request_queue &&
+	       test_bit(QUEUE_FLAG_WC, &sdev->request_queue->queue_flags) &&
+	       atomic64_read(&disk->writes) != atomic64_read(&disk->synced);
+}
+
+/* Whether a disk with a write cache has completed writes that no SYNCHRONIZE CACHE has covered. */
+bool glue_shutdown_dirty(struct glue_session *session)
+{
+	struct scsi_device *sdev;
+	bool dirty = false;
+
+	if (!session->scsi_host)
+		return false;
+	shost_for_each_device(sdev, session->scsi_host)
+		dirty |= shutdown_disk_is_dirty(sdev);
+	return dirty;
+}
+
+/* Our own SYNCHRONIZE CACHE: of everything, waited for. */
+void glue_shutdown_describe(struct glue_session *session, struct hawser_command *command)
+{
+	int_to_scsilun(session->own_lun, (struct scsi_lun *)command->lun);
+	command->cdb_length = 10;
+	command->cdb[0] = SYNCHRONIZE_CACHE;
+	command->direction = HAWSER_DATA_NONE;
+}
+
+static long shutdown_time_left(struct glue_session *session)
+{
+	return glue_timeout(glue_now_ms(), READ_ONCE(session->grace_ends_ms));
+}
+
+static int shutdown_flush(struct glue_session *session, struct scsi_device *sdev)
+{
+	struct glue_slot *slot = &session->slots[session->depth];
+	struct glue_disk *disk = sdev->hostdata;
+	u64 writes = atomic64_read(&disk->writes);
+
+	session->own_lun = sdev->lun;
+	reinit_completion(&session->own_done);
+	slot->command = NULL;
+	slot->attempts = 0;
+	glue_park_add(session, slot, 0);
+	glue_session_kick(session);
+	/* Ends: at the latest when the grace does, for then the park and the connections give it back. */
+	wait_for_completion(&session->own_done);
+	if (!session->own_result)
+		atomic64_set(&disk->synced, writes);
+	return session->own_result;
+}
+
+static bool shutdown_is_drained(struct glue_session *session)
+{
+	struct hawser_counters counters;
+	u32 i;
+
+	for (i = 0; i < session->options.connection_count; i++) {
+		hawser_connection_counters(session->connections[i].engine, &counters);
+		if (counters.tasks || !llist_empty(&session->connections[i].inbox))
+			return false;
+	}
+	return true;
+}
+
+/* Flushes what sd's own SYNCHRONIZE CACHE has not covered. New I/O is held meanwhile. */
+static void shutdown_quiesce(struct glue_session *session)
+{
+	struct scsi_device *sdev;
+
+	WRITE_ONCE(session->held, true);
+	glue_session_kick(session);
+	while (!shutdown_is_drained(session) && shutdown_time_left(session))
+		msleep(SHUTDOWN_POLL_MS);
+	shost_for_each_device(sdev, session->scsi_host) {
+		if (shutdown_disk_is_dirty(sdev) && !READ_ONCE(session->ended) &&
+		    shutdown_flush(session, sdev))
+			dev_emerg(&session->dev,
+				  "LUN %llu: SYNCHRONIZE CACHE failed: THE DISK WAS NOT FLUSHED\n",
+				  sdev->lun);
+	}
+}
+
+static void shutdown_session(struct device *dev)
+{
+	struct glue_session *session = container_of(dev, struct glue_session, dev);
+
+	/* Only when the machine goes down by a way that told no notifier. */
+	if (!READ_ONCE(session->grace_ends_ms))
+		WRITE_ONCE(session->grace_ends_ms, glue_now_ms() + session->options.grace_ms);
+	/* Kept for ever: nobody may take the session apart now. Who has it, is doing so already. */
+	if (mutex_trylock(&session->removal))
+		shutdown_quiesce(session);
+
+	glue_session_request(session, REQUEST_LOGOUT);
+	wait_event_timeout(session->changed, smp_load_acquire(&session->ended),
+			   shutdown_time_left(session));
+	if (READ_ONCE(session->ended) && READ_ONCE(session->gate) != GATE_FAILED) {
+		WRITE_ONCE(session->left, true);
+		dev_info(dev, "logged out of %s\n", session->options.target_name);
+		return;
+	}
+	dev_emerg(dev, "no Logout from %s within %u s of grace\n", session->options.target_name,
+		  session->options.grace_ms / 1000);
+}
+
+static int shutdown_notify(struct notifier_block *block, unsigned long code, void *command)
+{
+	struct glue_session *session;
+
+	mutex_lock(&glue_sessions_lock);
+	list_for_each_entry(session, &glue_sessions, entry) {
+		if (!device_link_add(&session->dev, shutdown_anchor, DL_FLAG_STATELESS))
+			dev_emerg(&session->dev, "cannot be moved before the NICs\n");
+		WRITE_ONCE(session->grace_ends_ms, glue_now_ms() + session->options.grace_ms);
+		glue_session_kick(session);
+	}
+	mutex_unlock(&glue_sessions_lock);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block shutdown_notifier = { .notifier_call = shutdown_notify };
+
+struct bus_type glue_bus = {
+	.name = HAWSER_BUS_NAME,
+	.shutdown = shutdown_session,
+};
+
+int glue_shutdown_register(struct device *root)
+{
+	int err = bus_register(&glue_bus);
+
+	if (err)
+		return err;
+	shutdown_anchor = root_device_register("hawser-anchor");
+	if (IS_ERR(shutdown_anchor)) {
+		err = PTR_ERR(shutdown_anchor);
+		goto no_anchor;
+	}
+	err = register_reboot_notifier(&shutdown_notifier);
+	if (!err)
+		return 0;
+	root_device_unregister(shutdown_anchor);
+no_anchor:
+	bus_unregister(&glue_bus);
+	return err;
+}
+
+void glue_shutdown_unregister(void)
+{
+	unregister_reboot_notifier(&shutdown_notifier);
+	root_device_unregister(shutdown_anchor);
+	bus_unregister(&glue_bus);
+}
