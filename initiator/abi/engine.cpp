@@ -23,7 +23,6 @@ constexpr uint64_t align_up(uint64_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
 constexpr uint64_t k_session_block_bytes = align_up(sizeof(hawser_session));
-constexpr uint64_t k_connection_block_bytes = align_up(sizeof(hawser_connection));
 static_assert(alignof(hawser_session) <= 64 && alignof(hawser_connection) <= 64);
 static_assert(sizeof(hawser_connection) == sizeof(Connection));
 
