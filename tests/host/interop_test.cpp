@@ -91,7 +91,11 @@ void check_round_trips(PosixHost &host) {
             std::vector<uint8_t> in(bytes);
             Request write = write10(index * 4096, out);
             Request read = read10(index * 4096, in);
-            REQUIRE(execute(host, write, int(index)));
+            const bool wrote = execute(host, write, int(index));
+            INFO(bytes << " bytes on connection " << index << ": last error "
+                       << hawser_error_words(host.snapshot().last_error) << ", status "
+                       << int(write.result.status));
+            REQUIRE(wrote);
             REQUIRE(execute(host, read, int(index)));
             REQUIRE(out == in);
         }
@@ -130,7 +134,10 @@ TEST_CASE("tgt: every key combination that changes how data flows", "[interop][t
                                 "InitialR2T=No FirstBurstLength=512 MaxBurstLength=4096",
                                 "MaxRecvDataSegmentLength=512", "MaxOutstandingR2T=8");
     INFO(keys);
-    PosixHost host(fixture.line(2, keys));
+    // tgt forgets what the leading connection agreed for a further one, and asks there for its own
+    // default of 262144 bytes, which we refuse as we must (RFC 7143 11.8.4): one connection for that.
+    const bool lowers_burst = std::string(keys).find("MaxBurstLength") != std::string::npos;
+    PosixHost host(fixture.line(lowers_burst ? 1 : 2, keys));
     REQUIRE(host.login(10));
     check_round_trips(host);
     host.logout();
