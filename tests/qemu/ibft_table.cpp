@@ -144,7 +144,8 @@ std::vector<std::string> ibft_by_acpi(const std::vector<uint8_t>& table,
 std::vector<std::string> ibft_in_memory(const std::vector<uint8_t>& table,
                                         const std::filesystem::path& file) {
     write_file(table, 0, file);
-    return {"-device", fmt::format("loader,file={},addr=0x88000,force-raw=on", file.string())};
+    // SeaBIOS clears everything below 0x90000 before it starts the kernel.
+    return {"-device", fmt::format("loader,file={},addr=0x98000,force-raw=on", file.string())};
 }
 
 }  // namespace hawser::qemu
