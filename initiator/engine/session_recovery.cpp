@@ -9,6 +9,13 @@ namespace {
 constexpr uint32_t k_backoff_first_ms = 500;
 constexpr uint32_t k_backoff_max_ms = 8000;
 
+// How much longer than Time2Wait a sibling's EOF is waited for; it usually comes before. LIO takes
+// two seconds from our FIN to its close, just longer than the Time2Wait that it asks for, and a
+// login that meets two or more connections on their way out makes its kernel follow a removed list
+// entry (iscsit_stop_session in 6.1): general protection fault, the target is gone. A sibling whose
+// link is dead gives no EOF, and so this is also what such a link costs.
+constexpr uint32_t k_close_patience_ms = 2000;
+
 constexpr uint32_t backoff_ms(uint32_t attempts) {
     uint32_t delay = k_backoff_first_ms;
     for (; attempts > 1 && delay < k_backoff_max_ms; attempts--) delay *= 2;
@@ -102,8 +109,7 @@ void Session::begin_reinstatement(const hawser_report& report, uint64_t now_ms) 
     const uint32_t time2wait_s =
         report.time2wait_s != 0xffff ? report.time2wait_s : m_keys.default_time2wait_s;
     m_wait_until_ms = now_ms + uint64_t{1000} * time2wait_s;
-    // Bounds the wait for a sibling's EOF also where Time2Wait is 0.
-    const uint64_t deadline_ms = now_ms + (time2wait_s != 0 ? uint64_t{1000} * time2wait_s : 1000);
+    const uint64_t deadline_ms = m_wait_until_ms + k_close_patience_ms;
     // The path that failed is the last one to be tried.
     m_leader = (report.index + 1) % static_cast<uint32_t>(m_connections.size());
     m_leading_attempts = 0;

@@ -2,65 +2,64 @@
 // The user space host: sockets, poll(2), and the same order of calls as the module's glue.
 #include "posix_host.hpp"
 
-#include <algorithm>
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <fcntl.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdexcept>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 namespace hawser::test {
 
 namespace {
 
-constexpr uint32_t k_room = 256 * 1024; // what a fresh socket takes
+constexpr uint32_t k_room = 256 * 1024;  // what a fresh socket takes
 constexpr size_t k_read_bytes = 64 * 1024;
 
-int address_of(const hawser_address &from, uint16_t port, sockaddr_storage &out) {
+int address_of(const hawser_address& from, uint16_t port, sockaddr_storage& out) {
     if (from.family == 6) {
-        auto &to = reinterpret_cast<sockaddr_in6 &>(out);
+        auto& to = reinterpret_cast<sockaddr_in6&>(out);
         to.sin6_family = AF_INET6;
         to.sin6_port = htons(port);
         std::memcpy(&to.sin6_addr, from.bytes, 16);
         return sizeof(to);
     }
-    auto &to = reinterpret_cast<sockaddr_in &>(out);
+    auto& to = reinterpret_cast<sockaddr_in&>(out);
     to.sin_family = AF_INET;
     to.sin_port = htons(port);
     std::memcpy(&to.sin_addr, from.bytes, 4);
     return sizeof(to);
 }
 
-} // namespace
+}  // namespace
 
-PosixHost::PosixHost(const std::string &line) : m_memory(nullptr, std::free) {
+PosixHost::PosixHost(const std::string& line) : m_memory(nullptr, std::free) {
     char reason[HAWSER_REASON_BYTES] = {};
     if (hawser_options_parse(line.data(), static_cast<uint32_t>(line.size()), &m_options, reason) !=
         HAWSER_ERROR_NONE)
         throw std::invalid_argument(reason);
     const uint64_t bytes = hawser_session_bytes(&m_options);
-    m_memory.reset(static_cast<uint8_t *>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)));
+    m_memory.reset(static_cast<uint8_t*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)));
     std::memset(m_memory.get(), 0, bytes);
     m_session = hawser_session_create(m_memory.get(), &m_options, 1, 0x12345678);
     m_links.resize(m_options.connection_count);
     for (uint32_t i = 0; i < m_options.connection_count; i++)
         m_links[i].engine = hawser_session_connection(m_session, i);
     m_requests.resize(m_options.queue_depth);
-    for (uint32_t tag = m_options.queue_depth; tag != 0; tag--)
-        m_free_tags.push_back(tag - 1);
+    for (uint32_t tag = m_options.queue_depth; tag != 0; tag--) m_free_tags.push_back(tag - 1);
 }
 
 PosixHost::~PosixHost() {
-    for (Link &link : m_links) {
-        if (link.fd >= 0)
-            close(link.fd);
+    for (Link& link : m_links) {
+        if (link.fd >= 0) close(link.fd);
     }
 }
 
@@ -87,45 +86,50 @@ bool PosixHost::login(double seconds) {
 
 void PosixHost::take_orders() {
     hawser_order order{};
-    while (hawser_session_poll_order(m_session, &order))
-        obey(order);
+    while (hawser_session_poll_order(m_session, &order)) obey(order);
 }
 
-void PosixHost::obey(const hawser_order &order) {
+void PosixHost::tell(const std::string& line) {
+    m_story += fmt::format("{} ms: {}\n", now_ms(), line);
+}
+
+void PosixHost::obey(const hawser_order& order) {
+    tell(fmt::format("order {} connection {} epoch {} leading {}", order.kind, order.index,
+                     order.epoch, order.login.leading));
     switch (order.kind) {
-    case HAWSER_ORDER_CONNECT:
-        open_socket(order);
-        break;
-    case HAWSER_ORDER_DRAIN:
-        after(order.index, hawser_connection_drain(m_links[order.index].engine, order.epoch,
-                                                   order.deadline_ms, now_ms()));
-        break;
-    case HAWSER_ORDER_CLOSE:
-        after(order.index, hawser_connection_abandon(m_links[order.index].engine, now_ms()));
-        break;
-    case HAWSER_ORDER_LOGOUT:
-        after(order.index, hawser_connection_logout(m_links[order.index].engine,
-                                                    order.logout_reason, now_ms()));
-        break;
-    case HAWSER_ORDER_RELEASE:
-        m_released = true;
-        m_settled = false;
-        dispatch();
-        break;
-    case HAWSER_ORDER_SETTLED:
-        m_settled = true;
-        break;
-    case HAWSER_ORDER_ENDED:
-        m_ended = true;
-        m_end_error = order.error;
-        m_end_detail = order.detail;
-        break;
+        case HAWSER_ORDER_CONNECT:
+            open_socket(order);
+            break;
+        case HAWSER_ORDER_DRAIN:
+            after(order.index, hawser_connection_drain(m_links[order.index].engine, order.epoch,
+                                                       order.deadline_ms, now_ms()));
+            break;
+        case HAWSER_ORDER_CLOSE:
+            after(order.index, hawser_connection_abandon(m_links[order.index].engine, now_ms()));
+            break;
+        case HAWSER_ORDER_LOGOUT:
+            after(order.index, hawser_connection_logout(m_links[order.index].engine,
+                                                        order.logout_reason, now_ms()));
+            break;
+        case HAWSER_ORDER_RELEASE:
+            m_released = true;
+            m_settled = false;
+            dispatch();
+            break;
+        case HAWSER_ORDER_SETTLED:
+            m_settled = true;
+            break;
+        case HAWSER_ORDER_ENDED:
+            m_ended = true;
+            m_end_error = order.error;
+            m_end_detail = order.detail;
+            break;
     }
 }
 
-void PosixHost::open_socket(const hawser_order &order) {
-    Link &link = m_links[order.index];
-    const hawser_portal &portal = m_options.portals[order.portal];
+void PosixHost::open_socket(const hawser_order& order) {
+    Link& link = m_links[order.index];
+    const hawser_portal& portal = m_options.portals[order.portal];
     after(order.index, hawser_connection_start_connect(link.engine, &order, now_ms()));
     sockaddr_storage to{};
     const int length = address_of(portal.address, portal.port, to);
@@ -134,7 +138,7 @@ void PosixHost::open_socket(const hawser_order &order) {
     setsockopt(link.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     link.connecting = true;
     link.want_write = true;
-    if (connect(link.fd, reinterpret_cast<sockaddr *>(&to), static_cast<socklen_t>(length)) < 0 &&
+    if (connect(link.fd, reinterpret_cast<sockaddr*>(&to), static_cast<socklen_t>(length)) < 0 &&
         errno != EINPROGRESS)
         after(order.index,
               hawser_connection_handle_disconnected(link.engine, HAWSER_ERROR_CONNECT_FAILED,
@@ -143,39 +147,34 @@ void PosixHost::open_socket(const hawser_order &order) {
 
 // What a mutation asked for, in the order in which the glue does it.
 void PosixHost::after(uint32_t index, uint32_t wants) {
-    Link &link = m_links[index];
-    if (wants & HAWSER_WANT_COMPLETION)
-        take_completions(index);
-    if (wants & HAWSER_WANT_TRANSMIT)
-        link.want_write = true;
+    Link& link = m_links[index];
+    if (wants & HAWSER_WANT_COMPLETION) take_completions(index);
+    if (wants & HAWSER_WANT_TRANSMIT) link.want_write = true;
     if (wants & HAWSER_WANT_WAKE) {
         const uint32_t waiters = hawser_session_window_waiters(m_session);
         for (uint32_t i = 0; i < m_links.size(); i++) {
-            if (waiters & (1u << i))
-                m_links[i].want_write = true;
+            if (waiters & (1u << i)) m_links[i].want_write = true;
         }
     }
-    if ((wants & HAWSER_WANT_FIN) && link.fd >= 0)
-        shutdown(link.fd, SHUT_WR);
-    if (wants & HAWSER_WANT_CLOSE)
-        close_socket(index);
+    if ((wants & HAWSER_WANT_FIN) && link.fd >= 0) shutdown(link.fd, SHUT_WR);
+    if (wants & HAWSER_WANT_CLOSE) close_socket(index);
     hawser_report report{};
     while (hawser_connection_poll_report(link.engine, &report)) {
+        tell(fmt::format("report {} connection {} epoch {} {} {}", report.kind, report.index,
+                         report.epoch, hawser_error_words(report.error), report.detail));
         hawser_session_handle_report(m_session, &report, now_ms());
         take_orders();
     }
 }
 
 void PosixHost::close_socket(uint32_t index) {
-    Link &link = m_links[index];
-    if (link.fd >= 0)
-        close(link.fd);
+    Link& link = m_links[index];
+    if (link.fd >= 0) close(link.fd);
     link.fd = -1;
     link.connecting = false;
     link.want_write = false;
     const uint32_t wants = hawser_connection_handle_closed(link.engine, now_ms());
-    if (wants & HAWSER_WANT_COMPLETION)
-        take_completions(index);
+    if (wants & HAWSER_WANT_COMPLETION) take_completions(index);
     uint32_t tag = 0;
     while (hawser_connection_poll_parked(link.engine, &tag)) {
         m_waiting.push_back({m_requests[tag], -1});
@@ -187,7 +186,7 @@ void PosixHost::close_socket(uint32_t index) {
 void PosixHost::take_completions(uint32_t index) {
     hawser_completion completion{};
     while (hawser_connection_poll_completion(m_links[index].engine, &completion)) {
-        Request *request = m_requests[completion.tag];
+        Request* request = m_requests[completion.tag];
         m_requests[completion.tag] = nullptr;
         m_free_tags.push_back(completion.tag);
         request->result.done = true;
@@ -195,19 +194,18 @@ void PosixHost::take_completions(uint32_t index) {
         request->result.status = completion.status;
         request->result.residual = completion.residual;
         request->result.overflow = completion.overflow != 0;
-        request->result.sense.assign(completion.sense,
-                                     completion.sense + completion.sense_length);
+        request->result.sense.assign(completion.sense, completion.sense + completion.sense_length);
     }
     dispatch();
 }
 
-void PosixHost::submit(Request &request, int index) {
+void PosixHost::submit(Request& request, int index) {
     request.result = {};
     m_waiting.push_back({&request, index});
     dispatch();
 }
 
-bool PosixHost::execute(Request &request, double seconds, int index) {
+bool PosixHost::execute(Request& request, double seconds, int index) {
     submit(request, index);
     return run_until([&] { return request.result.done || m_ended; }, seconds) &&
            request.result.done;
@@ -215,12 +213,11 @@ bool PosixHost::execute(Request &request, double seconds, int index) {
 
 void PosixHost::dispatch() {
     std::vector<Waiting> left;
-    for (const Waiting &waiting : m_waiting) {
+    for (const Waiting& waiting : m_waiting) {
         int index = waiting.index;
         for (uint32_t tried = 0; index < 0 && tried < m_links.size(); tried++) {
             m_next = (m_next + 1) % static_cast<uint32_t>(m_links.size());
-            if (hawser_connection_accepts(m_links[m_next].engine))
-                index = static_cast<int>(m_next);
+            if (hawser_connection_accepts(m_links[m_next].engine)) index = static_cast<int>(m_next);
         }
         if (index < 0 || m_free_tags.empty() ||
             !hawser_connection_accepts(m_links[static_cast<uint32_t>(index)].engine)) {
@@ -233,11 +230,12 @@ void PosixHost::dispatch() {
         m_requests[command.tag] = waiting.request;
         command.length = static_cast<uint32_t>(waiting.request->data.size());
         command.lun[1] = static_cast<uint8_t>(waiting.request->lun);
-        command.cdb_length = static_cast<uint8_t>(std::max<size_t>(16, waiting.request->cdb.size()));
+        command.cdb_length =
+            static_cast<uint8_t>(std::max<size_t>(16, waiting.request->cdb.size()));
         std::copy(waiting.request->cdb.begin(), waiting.request->cdb.end(), command.cdb);
         command.direction = waiting.request->direction;
         command.task_attribute = 1;
-        Link &link = m_links[static_cast<uint32_t>(index)];
+        Link& link = m_links[static_cast<uint32_t>(index)];
         hawser_connection_submit(link.engine, &command);
         link.want_write = true;
     }
@@ -245,10 +243,10 @@ void PosixHost::dispatch() {
 }
 
 void PosixHost::transmit(uint32_t index) {
-    Link &link = m_links[index];
+    Link& link = m_links[index];
     hawser_transmit next{};
     while (link.fd >= 0 && hawser_connection_poll_transmit(link.engine, k_room, &next)) {
-        iovec parts[2] = {{const_cast<uint8_t *>(next.bytes), next.bytes_length}, {nullptr, 0}};
+        iovec parts[2] = {{const_cast<uint8_t*>(next.bytes), next.bytes_length}, {nullptr, 0}};
         if (next.data_length != 0)
             parts[1] = {m_requests[next.tag]->data.data() + next.data_offset, next.data_length};
         msghdr message{};
@@ -256,17 +254,15 @@ void PosixHost::transmit(uint32_t index) {
         message.msg_iovlen = 2;
         const ssize_t sent =
             sendmsg(link.fd, &message, MSG_NOSIGNAL | (next.more != 0 ? MSG_MORE : 0));
-        if (sent < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
+        if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return;
         if (sent < 0) {
-            after(index, hawser_connection_handle_disconnected(link.engine,
-                                                               HAWSER_ERROR_CONNECTION_RESET,
-                                                               static_cast<uint32_t>(errno),
-                                                               now_ms()));
+            after(index,
+                  hawser_connection_handle_disconnected(link.engine, HAWSER_ERROR_CONNECTION_RESET,
+                                                        static_cast<uint32_t>(errno), now_ms()));
             return;
         }
-        after(index, hawser_connection_handle_transmitted(link.engine,
-                                                          static_cast<uint32_t>(sent), now_ms()));
+        after(index, hawser_connection_handle_transmitted(link.engine, static_cast<uint32_t>(sent),
+                                                          now_ms()));
     }
     link.want_write = false;
 }
@@ -276,9 +272,8 @@ void PosixHost::place(uint32_t index) {
     hawser_placement placement{};
     size_t begin = 0;
     while (begin < m_stream.size()) {
-        Link &link = m_links[index];
-        if (link.fd < 0)
-            return;
+        Link& link = m_links[index];
+        if (link.fd < 0) return;
         uint32_t wants = 0;
         if (hawser_connection_poll_placement(link.engine, &placement)) {
             const size_t length = std::min<size_t>(placement.length, m_stream.size() - begin);
@@ -296,18 +291,17 @@ void PosixHost::place(uint32_t index) {
 }
 
 void PosixHost::receive(uint32_t index) {
-    Link &link = m_links[index];
+    Link& link = m_links[index];
     while (link.fd >= 0) {
         m_stream.resize(k_read_bytes);
         const ssize_t got = recv(link.fd, m_stream.data(), m_stream.size(), 0);
-        if (got < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
+        if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
         if (got <= 0) {
             const uint32_t error =
                 got == 0 ? HAWSER_ERROR_CLOSED_BY_TARGET : HAWSER_ERROR_CONNECTION_RESET;
-            after(index, hawser_connection_handle_disconnected(
-                             link.engine, error, got < 0 ? static_cast<uint32_t>(errno) : 0,
-                             now_ms()));
+            after(index,
+                  hawser_connection_handle_disconnected(
+                      link.engine, error, got < 0 ? static_cast<uint32_t>(errno) : 0, now_ms()));
             return;
         }
         m_stream.resize(static_cast<size_t>(got));
@@ -316,8 +310,7 @@ void PosixHost::receive(uint32_t index) {
 }
 
 void PosixHost::break_connection(uint32_t index) {
-    if (m_links[index].fd >= 0)
-        shutdown(m_links[index].fd, SHUT_RDWR);
+    if (m_links[index].fd >= 0) shutdown(m_links[index].fd, SHUT_RDWR);
 }
 
 void PosixHost::turn(int timeout_ms) {
@@ -328,9 +321,8 @@ void PosixHost::turn(int timeout_ms) {
     }
     poll(fds.data(), fds.size(), timeout_ms);
     for (uint32_t i = 0; i < m_links.size(); i++) {
-        Link &link = m_links[i];
-        if (link.fd < 0 || link.fd != fds[i].fd)
-            continue;
+        Link& link = m_links[i];
+        if (link.fd < 0 || link.fd != fds[i].fd) continue;
         if (link.connecting && fds[i].revents != 0) {
             int error = 0;
             socklen_t length = sizeof(error);
@@ -342,10 +334,8 @@ void PosixHost::turn(int timeout_ms) {
                                       static_cast<uint32_t>(error), now_ms()));
             continue;
         }
-        if (fds[i].revents & (POLLIN | POLLHUP | POLLERR))
-            receive(i);
-        if (link.fd >= 0 && !link.connecting && link.want_write)
-            transmit(i);
+        if (fds[i].revents & (POLLIN | POLLHUP | POLLERR)) receive(i);
+        if (link.fd >= 0 && !link.connecting && link.want_write) transmit(i);
     }
     const uint64_t now = now_ms();
     for (uint32_t i = 0; i < m_links.size(); i++) {
@@ -359,14 +349,13 @@ void PosixHost::turn(int timeout_ms) {
     dispatch();
 }
 
-bool PosixHost::run_until(const std::function<bool()> &done, double seconds) {
+bool PosixHost::run_until(const std::function<bool()>& done, double seconds) {
     const uint64_t deadline = now_ms() + static_cast<uint64_t>(seconds * 1000);
     while (!done()) {
         const uint64_t now = now_ms();
-        if (now >= deadline)
-            return false;
+        if (now >= deadline) return false;
         uint64_t wake = std::min(deadline, hawser_session_poll_timeout(m_session));
-        for (Link &link : m_links)
+        for (Link& link : m_links)
             wake = std::min(wake, hawser_connection_poll_timeout(link.engine));
         turn(wake <= now ? 0 : static_cast<int>(std::min<uint64_t>(wake - now, 1000)));
     }
@@ -385,4 +374,4 @@ hawser_counters PosixHost::counters(uint32_t index) const {
     return counters;
 }
 
-} // namespace hawser::test
+}  // namespace hawser::test

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A host of the engine in user space: one thread, poll(2), real TCP sockets. It does what the module's
-// glue does, in the simplest way that is still real, so that the engine meets real targets under
-// sanitizers, in milliseconds.
+// A host of the engine in user space: one thread, poll(2), real TCP sockets. It does what the
+// module's glue does, in the simplest way that is still real, so that the engine meets real targets
+// under sanitizers, in milliseconds.
 #pragma once
 
 #include "abi/engine.h"
@@ -35,15 +35,15 @@ struct Request {
 };
 
 class PosixHost {
-  public:
+public:
     // line: as after "connect " (docs/contracts.md). Throws std::invalid_argument with the reason.
-    explicit PosixHost(const std::string &line);
+    explicit PosixHost(const std::string& line);
     ~PosixHost();
-    PosixHost(const PosixHost &) = delete;
-    PosixHost &operator=(const PosixHost &) = delete;
+    PosixHost(const PosixHost&) = delete;
+    PosixHost& operator=(const PosixHost&) = delete;
 
     // Runs until `done` says so; false when `seconds` have passed before that.
-    bool run_until(const std::function<bool()> &done, double seconds);
+    bool run_until(const std::function<bool()>& done, double seconds);
     void start();
     void logout();
     // Logs in and waits for SETTLED; false on failure or after `seconds`.
@@ -51,8 +51,8 @@ class PosixHost {
 
     // Queues a command, on connection `index` or wherever the next one goes. It is parked and sent
     // again over a reinstatement, like a kernel's.
-    void submit(Request &request, int index = -1);
-    bool execute(Request &request, double seconds, int index = -1);
+    void submit(Request& request, int index = -1);
+    bool execute(Request& request, double seconds, int index = -1);
 
     // shutdown(2) in both directions: what a broken link looks like once TCP has noticed.
     void break_connection(uint32_t index);
@@ -63,21 +63,24 @@ class PosixHost {
     uint32_t end_error() const { return m_end_error; }
     uint32_t end_detail() const { return m_end_detail; }
     hawser_session_snapshot snapshot() const;
+    // Every order and report so far, a line each with its time: what a failing test prints.
+    const std::string& story() const { return m_story; }
     hawser_counters counters(uint32_t index) const;
     uint32_t connection_count() const { return m_options.connection_count; }
 
-  private:
+private:
     struct Link {
-        hawser_connection *engine = nullptr;
+        hawser_connection* engine = nullptr;
         int fd = -1;
         bool connecting = false;
         bool want_write = false;
     };
 
     static uint64_t now_ms();
+    void tell(const std::string& line);
     void take_orders();
-    void obey(const hawser_order &order);
-    void open_socket(const hawser_order &order);
+    void obey(const hawser_order& order);
+    void open_socket(const hawser_order& order);
     void after(uint32_t index, uint32_t wants);
     void close_socket(uint32_t index);
     void transmit(uint32_t index);
@@ -88,18 +91,19 @@ class PosixHost {
     void turn(int timeout_ms);
 
     hawser_options m_options{};
-    std::unique_ptr<uint8_t, void (*)(void *)> m_memory;
-    hawser_session *m_session = nullptr;
+    std::unique_ptr<uint8_t, void (*)(void*)> m_memory;
+    hawser_session* m_session = nullptr;
     std::vector<Link> m_links;
-    std::vector<Request *> m_requests; // by tag
+    std::vector<Request*> m_requests;  // by tag
     std::vector<uint32_t> m_free_tags;
     struct Waiting {
-        Request *request;
+        Request* request;
         int index;
     };
     std::vector<Waiting> m_waiting;
-    std::vector<uint8_t> m_stream; // received bytes that are being eaten
+    std::vector<uint8_t> m_stream;  // received bytes that are being eaten
     uint32_t m_next = 0;
+    std::string m_story;
     bool m_released = false;
     bool m_settled = false;
     bool m_ended = false;
@@ -107,4 +111,4 @@ class PosixHost {
     uint32_t m_end_detail = 0;
 };
 
-} // namespace hawser::test
+}  // namespace hawser::test
