@@ -127,7 +127,8 @@ uint32_t Connection::handle_logout_response() {
     report.time2wait_s = response.time2wait.get();
     report.time2retain_s = response.time2retain.get();
     push_report(report);
-    return wants | HAWSER_WANT_CLOSE | HAWSER_WANT_REPORT | HAWSER_WANT_TIMEOUT;
+    // An orderly end is one with FIN (RFC 7143 11.14: the target closes after its answer).
+    return wants | HAWSER_WANT_FIN | HAWSER_WANT_CLOSE | HAWSER_WANT_REPORT | HAWSER_WANT_TIMEOUT;
 }
 
 // A PDU of ours was refused (RFC 7143 11.17). At ErrorRecoveryLevel 0 there is no retry of a PDU:

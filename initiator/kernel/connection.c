@@ -221,12 +221,13 @@ static void connection_act(struct glue_connection *connection, u64 now_ms)
 		connection->wants &= ~HAWSER_WANT_COMPLETION;
 		connection_take_completions(connection, now_ms);
 	}
-	if (connection->wants & HAWSER_WANT_CLOSE)
-		connection_close(connection, now_ms);
 	if (connection->wants & HAWSER_WANT_FIN) {
 		connection->wants &= ~HAWSER_WANT_FIN;
 		glue_socket_finish(connection);
 	}
+	/* After a FIN of ours the close is an orderly one. */
+	if (connection->wants & HAWSER_WANT_CLOSE)
+		connection_close(connection, now_ms);
 	if (connection->wants & HAWSER_WANT_REPORT)
 		connection_report(connection);
 	if (connection->wants & HAWSER_WANT_WAKE) {
