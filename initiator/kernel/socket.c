@@ -258,39 +258,44 @@ void glue_socket_finish(struct glue_connection *connection)
 	kernel_sock_shutdown(connection->socket, SHUT_WR);
 }
 
-static bool socket_is_in_use(const struct sock *sk, bool orderly)
+/* Both FINs are there and acknowledged, or ours is and the peer's cannot come. */
+static bool socket_has_parted(const struct glue_connection *connection, const struct sock *sk)
 {
-	/* One reference is the socket's own. */
-	if (refcount_read(&sk->sk_wmem_alloc) > 1)
-		return true;
-	if (!orderly)
+	if ((1 << READ_ONCE(sk->sk_state)) & (TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK))
 		return false;
-	/* Its FIN must be out and acknowledged before a NIC may go down. */
-	return (1 << READ_ONCE(sk->sk_state)) & (TCPF_FIN_WAIT1 | TCPF_CLOSING | TCPF_LAST_ACK);
+	return !connection->fin_sent || READ_ONCE(sk->sk_state) == TCP_CLOSE ||
+	       READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN;
 }
 
-/* Afterwards nothing of the connection can reach the wire, and no page of a task is in use. */
+/*
+ * Afterwards nothing of the connection can reach the wire, and no page of a task is in use. An orderly
+ * end is waited for, for its FIN must be out before a NIC may go down.
+ */
 void glue_socket_close(struct glue_connection *connection)
 {
 	struct socket *socket = connection->socket;
+	u64 end_ms = glue_now_ms() + SOCKET_DRAIN_MS;
 	struct sock *sk;
 	bool orderly;
-	u64 end_ms;
 
 	if (!socket)
 		return;
 	sk = socket->sk;
-	orderly = connection->connected && !sk->sk_err && skb_queue_empty(&sk->sk_receive_queue) &&
-		  (connection->fin_sent ||
-		   (connection->end_seen && tcp_rtx_and_write_queues_empty(sk)));
+	while (connection->fin_sent && !socket_has_parted(connection, sk) && glue_now_ms() < end_ms)
+		usleep_range(500, 1000);
+	orderly = connection->connected && (connection->fin_sent || connection->end_seen) &&
+		  !sk->sk_err && tcp_rtx_and_write_queues_empty(sk) &&
+		  skb_queue_empty(&sk->sk_receive_queue);
 	socket_detach(connection);
 	if (!orderly)
 		sock_no_linger(sk); /* RST, and the send queue is thrown away */
 	sock_hold(sk);
 	connection->socket = NULL;
 	sock_release(socket);
+	/* One reference of sk_wmem_alloc is the socket's own. */
 	end_ms = glue_now_ms() + SOCKET_DRAIN_MS;
-	while (socket_is_in_use(sk, orderly) && glue_now_ms() < end_ms)
+	while ((refcount_read(&sk->sk_wmem_alloc) > 1 ||
+		(orderly && !socket_has_parted(connection, sk))) && glue_now_ms() < end_ms)
 		usleep_range(500, 1000);
 	sock_put(sk);
 }
