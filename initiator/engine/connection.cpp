@@ -50,6 +50,8 @@ uint32_t Connection::start_connect(const hawser_order& order, uint64_t now_ms) {
     m_open = true;
     m_epoch = order.epoch;
     m_leading = order.login.leading != 0;
+    m_exp_stat_sn = {};  // RFC 7143 11.12.9: reserved in the first request of a new connection
+    m_login_answered = false;
     m_login.begin(m_shared->options, order.login);
     m_login_deadline_ms = order.deadline_ms;
     m_last_received_ms = now_ms;

@@ -140,6 +140,7 @@ private:
     Login m_login;
     hawser_keys m_keys{};
     wire::StatSn m_exp_stat_sn;
+    bool m_login_answered = false;  // so m_exp_stat_sn is known
 
     // control PDUs that wait to be sent
     static constexpr size_t k_nop_replies_max = 8;

@@ -41,9 +41,16 @@ uint32_t Connection::handle_login_response() {
     const auto& response = header_as<wire::LoginResponse>();
     if (response.initiator_task_tag.get() != (k_login_tag | m_index))
         return fail(HAWSER_ERROR_LOGIN_BAD_FIELD);
-    // The first one tells where this connection's StatSN begins (4.2.2.2), so none is expected
-    // here.
-    m_exp_stat_sn = wire::StatSn(response.stat_sn.get()).next();
+    if (response.status_class == 0) {
+        // An answer before the whole request has gone, or out of order. The first one tells where
+        // this connection's StatSN begins (RFC 7143 11.13.4).
+        if (!m_login_text.empty()) return fail(HAWSER_ERROR_LOGIN_UNEXPECTED_PDU);
+        const wire::StatSn stat_sn(response.stat_sn.get());
+        if (m_login_answered && stat_sn != m_exp_stat_sn)
+            return fail(HAWSER_ERROR_STAT_SN, stat_sn.value());
+        m_login_answered = true;
+        m_exp_stat_sn = stat_sn.next();
+    }
     const uint32_t error =
         m_login.handle_response(response, std::span(m_segment.data(), m_segment_filled));
     if (error != HAWSER_ERROR_NONE) return fail(error, m_login.detail());
@@ -95,7 +102,10 @@ uint32_t Connection::handle_async_message() {
                  // well
             return wants;
         case 1: {
+            // Said again (T12, T14) it is no news, and reports have only so much room.
+            const bool news = m_state == ConnectionState::LoggedIn;
             advance(ConnectionEvent::LogoutRequested);
+            if (!news) return wants;
             hawser_report report = make_report(HAWSER_REPORT_LOGOUT_REQUESTED);
             report.error = HAWSER_ERROR_ASYNC_LOGOUT;
             report.detail = message.parameter3.get();

@@ -122,7 +122,8 @@ uint32_t Connection::handle_received(std::span<const uint8_t> bytes, uint64_t no
                 m_padding_left -= step;
                 used += step;
                 if (m_padding_left != 0) return used;
-                wants |= end_of_pdu() | transmit_wants();
+                wants |= end_of_pdu();
+                wants |= transmit_wants();  // after it: the PDU may have opened the window
                 break;
         }
         if (used == whole && m_receive_stage == ReceiveStage::Header && m_header_filled == 0)
@@ -148,7 +149,9 @@ uint32_t Connection::handle_placed(uint32_t length) {
     if (m_stage_left != 0) return 0;
     m_receive_stage = ReceiveStage::Padding;
     // Without padding the PDU ends here, and there may be no further byte to notice it by.
-    return m_padding_left == 0 ? end_of_pdu() | transmit_wants() : 0;
+    if (m_padding_left != 0) return 0;
+    const uint32_t wants = end_of_pdu();
+    return wants | transmit_wants();
 }
 
 }  // namespace hawser

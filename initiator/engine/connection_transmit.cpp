@@ -67,6 +67,7 @@ void Connection::append_logout() {
 
 // One control PDU; false when there is none.
 bool Connection::fill_control() {
+    if (m_logout_outstanding) return false;  // RFC 7143 11.14: nothing after it
     const uint32_t before = m_transmit_end;
     if (m_state == ConnectionState::InLogin) {
         append_login();
