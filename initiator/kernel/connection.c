@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The I/O thread of a connection. It alone touches the engine's connection and the socket: it sends and
- * receives, in turns of about a millisecond, and takes no lock for a command.
+ * The I/O thread of a connection. It alone touches the engine's connection and the socket: it sends
+ * and receives, in turns of about a millisecond, and takes no lock for a command.
  *
- * What reaches it: orders of the control thread (a ring), commands (a lock-free inbox), events of the
- * socket. What leaves it: reports (a ring), finished commands, parked commands. It runs without
+ * What reaches it: orders of the control thread (a ring), commands (a lock-free inbox), events of
+ * the socket. What leaves it: reports (a ring), finished commands, parked commands. It runs without
  * signals, never starts reclaim that could wait for its own disk (noio), and is idle, not
  * uninterruptible, while it waits.
  */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The control thread of a session. It alone touches the engine's session: reports of the connections go
- * in, orders to them come out. It also decides where commands may go: the gate, the route from hardware
- * queues to connections, the park.
+ * The control thread of a session. It alone touches the engine's session: reports of the
+ * connections go in, orders to them come out. It also decides where commands may go: the gate, the
+ * route from hardware queues to connections, the park.
  */
 #include <linux/kthread.h>
 #include <linux/sched/mm.h>

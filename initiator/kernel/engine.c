@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The engine as one C++ unit; Kbuild compiles this file as C++20. Every source of wire, engine and abi is
- * named here: one that is forgotten leaves its functions undefined, and modpost fails.
+ * The engine as one C++ unit; Kbuild compiles this file as C++20. Every source of wire, engine and
+ * abi is named here: one that is forgotten leaves its functions undefined, and modpost fails.
  */
 #include "../wire/text.cpp"
 

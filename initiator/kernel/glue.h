@@ -2,14 +2,14 @@
 /*
  * What the kernel's half of a session is made of.
  *
- * The engine (../abi/engine.h) knows the protocol; this side gives it sockets, threads, memory and a
- * Scsi_Host. One control thread per session owns the engine's session, one I/O thread per connection
- * owns the engine's connection; they exchange orders and reports through two rings per connection,
- * each with one writer and one reader. Threads, slots and inboxes live as long as the Scsi_Host; a
- * reconnect creates and frees nothing but the socket.
+ * The engine (../abi/engine.h) knows the protocol; this side gives it sockets, threads, memory and
+ * a Scsi_Host. One control thread per session owns the engine's session, one I/O thread per
+ * connection owns the engine's connection; they exchange orders and reports through two rings per
+ * connection, each with one writer and one reader. Threads, slots and inboxes live as long as the
+ * Scsi_Host; a reconnect creates and frees nothing but the socket.
  *
- * A command is a slot, indexed by its tag. Exactly one owner at a time: the mid-layer, an inbox, the
- * engine's connection, the park, or a connection's list of finished commands.
+ * A command is a slot, indexed by its tag. Exactly one owner at a time: the mid-layer, an inbox,
+ * the engine's connection, the park, or a connection's list of finished commands.
  */
 #ifndef HAWSER_KERNEL_GLUE_H
 #define HAWSER_KERNEL_GLUE_H

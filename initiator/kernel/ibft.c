@@ -2,9 +2,9 @@
 /*
  * /sys/devices/hawser/ibft: the raw iSCSI Boot Firmware Table that the firmware left below 1 MiB.
  *
- * The kernel has looked for it early (ibft_phys_addr). User space cannot read that memory itself under
- * lockdown; it reads the bytes here and does all the checking. Readable by root only: the table may
- * hold CHAP secrets. Absent where there is no table; under UEFI the table is ACPI's.
+ * The kernel has looked for it early (ibft_phys_addr). User space cannot read that memory itself
+ * under lockdown; it reads the bytes here and does all the checking. Readable by root only: the
+ * table may hold CHAP secrets. Absent where there is no table; under UEFI the table is ACPI's.
  */
 #include <linux/acpi.h>
 #include <linux/io.h>

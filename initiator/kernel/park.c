@@ -3,8 +3,8 @@
  * The park: commands that no connection may carry just now. They came back from a dead connection,
  * came in while none was logged in, or wait because the target said "later".
  *
- * Anybody parks; only the control thread takes out. A parker kicks the control thread after parking,
- * so that a gate which opened meanwhile is seen.
+ * Anybody parks; only the control thread takes out. A parker kicks the control thread after
+ * parking, so that a gate which opened meanwhile is seen.
  */
 #include "glue.h"
 
@@ -46,8 +46,8 @@ static struct glue_connection *park_next_accepting(struct glue_session *session,
 }
 
 /*
- * Hands the commands whose time has come to the connections that are logged in, evenly; or fails them
- * all. Returns when the next one is due.
+ * Hands the commands whose time has come to the connections that are logged in, evenly; or fails
+ * them all. Returns when the next one is due.
  */
 u64 glue_park_release(struct glue_session *session, u64 now_ms)
 {

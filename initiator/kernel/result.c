@@ -3,8 +3,8 @@
  * What becomes of a SCSI result: deliver it to the mid-layer, or hold the command here and send it
  * again later.
  *
- * The mid-layer sends an unknown status, or CHECK CONDITION without sense, to its error handler, which
- * can end in "Device offlined", for ever. So it gets only what it knows:
+ * The mid-layer sends an unknown status, or CHECK CONDITION without sense, to its error handler,
+ * which can end in "Device offlined", for ever. So it gets only what it knows:
  *
  *   status                          root session       other session
  *   GOOD, CONDITION MET, ...        deliver            deliver
@@ -12,7 +12,8 @@
  *   BUSY, TASK SET FULL             retry              retry, bounded
  *   TASK ABORTED, unknown           retry              retry, bounded
  *   CHECK CONDITION, no sense       retry              retry, bounded
- *   ILLEGAL REQUEST 25/00, once     retry: a target that is up before its LUNs are mapped answers so
+ *   ILLEGAL REQUEST 25/00, once     retry: a target that is up before its LUNs are mapped answers
+ *   so
  *     the disk is known             (LIO and tgt do)   deliver
  *   NOT READY, once it is known     retry              deliver
  *   any other sense                 deliver            deliver
@@ -110,8 +111,8 @@ enum glue_verdict glue_result(struct glue_session *session, struct glue_slot *sl
 		memcpy(command->sense_buffer, completion->sense,
 		       min_t(u32, completion->sense_length, SCSI_SENSE_BUFFERSIZE));
 	/*
-	 * The mid-layer gives a command up that is retried (even for a UNIT ATTENTION) when it was first
-	 * started too long ago. The time it was held here is not the disk's fault.
+	 * The mid-layer gives a command up that is retried (even for a UNIT ATTENTION) when it was
+	 * first started too long ago. The time it was held here is not the disk's fault.
 	 */
 	command->jiffies_at_alloc = jiffies;
 

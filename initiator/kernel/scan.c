@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Finding the LUNs, once, after the first login. On a work item of our own: probing a disk waits for
- * I/O, which the control thread must be free to serve.
+ * Finding the LUNs, once, after the first login. On a work item of our own: probing a disk waits
+ * for I/O, which the control thread must be free to serve.
  *
- * scsi_scan_target is called directly, and user space's scans go the same way (glue_scan_all), so that
- * the class never marks the target as scanned: then a netlink message cannot remove a root disk.
+ * scsi_scan_target is called directly, and user space's scans go the same way (glue_scan_all), so
+ * that the class never marks the target as scanned: then a netlink message cannot remove a root
+ * disk.
  */
 #include <linux/module.h>
 #include <scsi/scsi_proto.h>

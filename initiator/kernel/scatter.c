@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A task's data as the mid-layer gave it: a scatter list. Bytes are placed into it and pages are taken
- * out of it at an offset; each direction remembers where it was, so that going on is cheap.
+ * A task's data as the mid-layer gave it: a scatter list. Bytes are placed into it and pages are
+ * taken out of it at an offset; each direction remembers where it was, so that going on is cheap.
  */
 #include <linux/highmem.h>
 #include <linux/scatterlist.h>

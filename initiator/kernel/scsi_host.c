@@ -90,8 +90,8 @@ static enum blk_eh_timer_return host_timed_out(struct scsi_cmnd *command)
 }
 
 /*
- * The second line: a result that our table let through and the mid-layer did not know. Send the command
- * again, after a while; never offline a disk.
+ * The second line: a result that our table let through and the mid-layer did not know. Send the
+ * command again, after a while; never offline a disk.
  */
 static void host_recover(struct Scsi_Host *host)
 {

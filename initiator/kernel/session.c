@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A session from its creation to its end: memory, threads, Scsi_Host, transport class. Everything that a
- * reconnect may need is made here, once.
+ * A session from its creation to its end: memory, threads, Scsi_Host, transport class. Everything
+ * that a reconnect may need is made here, once.
  */
 #include <linux/blkdev.h>
 #include <linux/cpumask.h>

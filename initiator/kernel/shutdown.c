@@ -2,17 +2,18 @@
 /*
  * Leaving clean, by the driver alone.
  *
- * device_shutdown() calls back in the reverse order of the device list: sd first (SYNCHRONIZE CACHE),
- * then a session's device, then its NIC. Two things are in the way. A root_device has no bus, hence no
- * callback: so sessions are devices of a bus of our own. And a NIC that was enumerated again after the
- * session would go down before it: so a reboot notifier links the session to a dummy device, the
- * anchor, which moves the session with all its children to the end of the list.
+ * device_shutdown() calls back in the reverse order of the device list: sd first (SYNCHRONIZE
+ * CACHE), then a session's device, then its NIC. Two things are in the way. A root_device has no
+ * bus, hence no callback: so sessions are devices of a bus of our own. And a NIC that was
+ * enumerated again after the session would go down before it: so a reboot notifier links the
+ * session to a dummy device, the anchor, which moves the session with all its children to the end
+ * of the list.
  *
- * The notifier also arms the grace, the bound on everything: device_shutdown() itself may have to wait
- * for a scan that hangs on a lost connection.
+ * The notifier also arms the grace, the bound on everything: device_shutdown() itself may have to
+ * wait for a scan that hangs on a lost connection.
  *
- * The callback runs under device locks: no scan, add or remove in it. After it, commands are held for
- * ever: under reboot -ff processes still run.
+ * The callback runs under device locks: no scan, add or remove in it. After it, commands are held
+ * for ever: under reboot -ff processes still run.
  */
 #include <linux/blkdev.h>
 #include <linux/delay.h>

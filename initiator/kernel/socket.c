@@ -3,9 +3,10 @@
  * The socket of a connection: opened without blocking, on the connection's own kernel thread and in
  * init_net, so that no process's memory limits or namespaces follow the disk.
  *
- * How it ends decides what the target sees. Nothing pending and the peer's FIN seen: FIN. Anything else:
- * RST, so that no byte of a dead connection can still arrive after the session was reinstated. Either way
- * the pages of its tasks are handed back only when the network stack holds none of them (R10).
+ * How it ends decides what the target sees. Nothing pending and the peer's FIN seen: FIN. Anything
+ * else: RST, so that no byte of a dead connection can still arrive after the session was
+ * reinstated. Either way the pages of its tasks are handed back only when the network stack holds
+ * none of them (R10).
  */
 #include <linux/in.h>
 #include <linux/in6.h>
@@ -20,8 +21,8 @@
 
 #ifdef CONFIG_DEBUG_LOCK_ALLOC
 /*
- * User space's sockets are locked with mmap_lock held, and file systems lie above ours: one class for
- * both would let lockdep see a circle that is none.
+ * User space's sockets are locked with mmap_lock held, and file systems lie above ours: one class
+ * for both would let lockdep see a circle that is none.
  */
 static struct lock_class_key socket_key[2];
 static struct lock_class_key socket_slock_key[2];
@@ -222,8 +223,8 @@ static void socket_publish_source(struct glue_connection *connection)
 }
 
 /*
- * Asked when all that was received has been read: > 0 connected, 0 no news, < 0 over: -EPIPE for the
- * peer's FIN, else the error.
+ * Asked when all that was received has been read: > 0 connected, 0 no news, < 0 over: -EPIPE for
+ * the peer's FIN, else the error.
  */
 int glue_socket_check(struct glue_connection *connection)
 {
@@ -268,8 +269,8 @@ static bool socket_has_parted(const struct glue_connection *connection, const st
 }
 
 /*
- * Afterwards nothing of the connection can reach the wire, and no page of a task is in use. An orderly
- * end is waited for, for its FIN must be out before a NIC may go down.
+ * Afterwards nothing of the connection can reach the wire, and no page of a task is in use. An
+ * orderly end is waited for, for its FIN must be out before a NIC may go down.
  */
 void glue_socket_close(struct glue_connection *connection)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * /sys/bus/hawser/devices/hawserN, as docs/contracts.md describes it. Reads see what the threads have
- * published (a snapshot under a lock, the engine's counters), never the engine's state.
+ * /sys/bus/hawser/devices/hawserN, as docs/contracts.md describes it. Reads see what the threads
+ * have published (a snapshot under a lock, the engine's counters), never the engine's state.
  */
 #include <linux/kobject.h>
 #include <linux/slab.h>
@@ -60,18 +60,18 @@ static ssize_t sysfs_emit_keys(char *buffer, const struct hawser_keys *keys)
 }
 
 /* One attribute of a session; now, window and session are at hand in the expression. */
-#define SESSION_ATTRIBUTE(name, format, ...)                                                        \
-	static ssize_t name##_show(struct device *dev, struct device_attribute *attribute,          \
-				   char *buffer)                                                    \
-	{                                                                                           \
-		struct glue_session *session = sysfs_session(dev);                                  \
-		struct hawser_session_snapshot now;                                                 \
-		struct hawser_window window;                                                        \
-												    \
-		sysfs_read(session, &now);                                                          \
-		hawser_session_window(session->engine, &window);                                    \
-		return sysfs_emit(buffer, format "\n", __VA_ARGS__);                                \
-	}                                                                                           \
+#define SESSION_ATTRIBUTE(name, format, ...)                                                       \
+	static ssize_t name##_show(struct device *dev, struct device_attribute *attribute,         \
+				   char *buffer)                                                   \
+	{                                                                                          \
+		struct glue_session *session = sysfs_session(dev);                                 \
+		struct hawser_session_snapshot now;                                                \
+		struct hawser_window window;                                                       \
+                                                                                                   \
+		sysfs_read(session, &now);                                                         \
+		hawser_session_window(session->engine, &window);                                   \
+		return sysfs_emit(buffer, format "\n", __VA_ARGS__);                               \
+	}                                                                                          \
 	static DEVICE_ATTR_RO(name)
 
 static const char *sysfs_session_state(u32 state)
@@ -157,14 +157,14 @@ struct connection_attribute {
 	ssize_t (*show)(const struct connection_view *view, char *buffer);
 };
 
-#define CONNECTION_ATTRIBUTE(field, format, ...)                                                    \
-	static ssize_t connection_##field##_show(const struct connection_view *view, char *buffer)  \
-	{                                                                                           \
-		return sysfs_emit(buffer, format "\n", __VA_ARGS__);                                \
-	}                                                                                           \
-	static struct connection_attribute connection_##field = {                                   \
-		.attr = { .name = #field, .mode = 0444 },                                           \
-		.show = connection_##field##_show,                                                  \
+#define CONNECTION_ATTRIBUTE(field, format, ...)                                                   \
+	static ssize_t connection_##field##_show(const struct connection_view *view, char *buffer) \
+	{                                                                                          \
+		return sysfs_emit(buffer, format "\n", __VA_ARGS__);                               \
+	}                                                                                          \
+	static struct connection_attribute connection_##field = {                                  \
+		.attr = { .name = #field, .mode = 0444 },                                          \
+		.show = connection_##field##_show,                                                 \
 	}
 
 static const char *sysfs_connection_state(u32 state)

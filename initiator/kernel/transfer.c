@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Bytes between the socket and the engine. Receiving runs under the socket's lock and eats as many PDUs
- * as are there: data goes from the packet straight into the request's pages. Sending takes what the
- * engine has for the room that the socket has: headers are copied, data is sent from its pages.
+ * Bytes between the socket and the engine. Receiving runs under the socket's lock and eats as many
+ * PDUs as are there: data goes from the packet straight into the request's pages. Sending takes
+ * what the engine has for the room that the socket has: headers are copied, data is sent from its
+ * pages.
  *
- * A new command takes its CmdSN inside poll_transmit, so the engine is asked only when its answer is
- * sent at once.
+ * A new command takes its CmdSN inside poll_transmit, so the engine is asked only when its answer
+ * is sent at once.
  */
 #include <linux/highmem.h>
 #include <linux/sched/mm.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * scsi_transport_iscsi, without libiscsi: so that udev's by-path names, lsscsi -t, iscsiadm -m session and
- * multipath see the session. They only look: what would change something is refused.
+ * scsi_transport_iscsi, without libiscsi: so that udev's by-path names, lsscsi -t, iscsiadm -m
+ * session and multipath see the session. They only look: what would change something is refused.
  *
- * The name "tcp_mcs" sorts after "tcp": open-iscsi stops reading transports at the first one that it does
- * not know, and iscsid would be broken for everybody by a name before it.
+ * The name "tcp_mcs" sorts after "tcp": open-iscsi stops reading transports at the first one that
+ * it does not know, and iscsid would be broken for everybody by a name before it.
  */
 #include <linux/module.h>
 #include <scsi/iscsi_if.h>
