@@ -112,7 +112,9 @@ struct ReadyPortals {
 
 ReadyPortals resolve_portals(const BootPlan& plan, const std::vector<NicOutcome>& outcomes);
 
-KeyValues connect_values(const BootPlan& plan, const std::vector<ReadyPortal>& portals);
+// timeout_s: what is left of the plan's when the network is up.
+KeyValues connect_values(const BootPlan& plan, const std::vector<ReadyPortal>& portals,
+                         unsigned timeout_s);
 
 }  // namespace hawser::user
 

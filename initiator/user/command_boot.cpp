@@ -31,6 +31,8 @@ private:
     std::vector<NicIdentity> look_at_nics(const BootParameters& parameters) const;
     BootPlan make_plan() const;
     void keep_network(const std::vector<NicOutcome>& nics) const;
+    bool is_connected(const BootPlan& plan) const;
+    unsigned timeout_left_s(unsigned timeout_s) const;
     void report(const std::string& answer, nlohmann::json& json) const;
     void say(const std::string& text) const {
         if (!options_.json) fmt::print("{}\n", text);
@@ -39,6 +41,7 @@ private:
 
     const BootOptions& options_;
     const Places& places_;
+    const Clock::time_point started_ = Clock::now();
 };
 
 BootParameters Boot::read_parameters() const {
@@ -114,6 +117,28 @@ void Boot::report(const std::string& answer, nlohmann::json& json) const {
     }
 }
 
+// Somebody connected by hand, in the shell of a boot that failed: that will do.
+bool Boot::is_connected(const BootPlan& plan) const {
+    for (const SessionStatus& session : read_sessions(places_.sysfs)) {
+        if (session.get("target_name") != plan.target.value ||
+            session.get("initiator_name") != plan.initiator.value) {
+            continue;
+        }
+        say(fmt::format("{} is connected to {} already", session.name, plan.target.value));
+        return true;
+    }
+    return false;
+}
+
+// The NICs may have taken most of the time; the login still gets enough for one round.
+unsigned Boot::timeout_left_s(unsigned timeout_s) const {
+    constexpr unsigned k_least_s = 10;
+    const auto elapsed = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_);
+    const auto elapsed_s = static_cast<unsigned>(elapsed.count());
+    const unsigned left_s = elapsed_s < timeout_s ? timeout_s - elapsed_s : 0;
+    return std::max(left_s, std::min(timeout_s, k_least_s));
+}
+
 ExitStatus Boot::run() {
     const BootPlan plan = make_plan();
     nlohmann::json json;
@@ -127,6 +152,7 @@ ExitStatus Boot::run() {
     const std::string folder = places_.run + "/hawser";
     write_file(folder + "/boot.json", json.dump(2) + "\n", 0600);
     load_module(places_.device);
+    if (is_connected(plan)) return ExitStatus::done;
 
     NetworkTimes times;
     times.until_first = std::chrono::seconds(plan.timeout_s.value);
@@ -139,7 +165,8 @@ ExitStatus Boot::run() {
     for (const Problem& problem : portals.left_out) fmt::print(stderr, "{}\n", problem.line());
     keep_network(nics);
 
-    const std::string line = connect_line(connect_values(plan, portals.portals));
+    const std::string line =
+        connect_line(connect_values(plan, portals.portals, timeout_left_s(plan.timeout_s.value)));
     say(line);
     const std::string answer = ask_module(line, places_.device);
     say(answer);

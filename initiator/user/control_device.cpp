@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <cstring>
 
@@ -24,19 +23,15 @@ std::string read_answer(int fd) {
     const ssize_t got = read(fd, buffer, sizeof(buffer));
     std::string answer(buffer, got > 0 ? static_cast<size_t>(got) : 0);
     answer.resize(std::min(answer.find('\n'), answer.size()));
-    return printable(answer);
+    return printable(answer, sizeof(buffer));
 }
 
 // The module names each portal's last error in its reason; the most telling one is the cause.
-std::string timeout_cause(const std::string& reason) {
-    std::string lower = reason;
-    std::transform(lower.begin(), lower.end(), lower.begin(),
-                   [](unsigned char c) { return std::tolower(c); });
-    if (lower.find("refused") != std::string::npos) return "target refused the connection";
-    if (lower.find("unreachable") != std::string::npos ||
-        lower.find("no route") != std::string::npos) {
-        return "target unreachable";
-    }
+const char* timeout_cause(const std::string& reason) {
+    const auto says = [&](const char* words) { return reason.find(words) != std::string::npos; };
+    if (says("ECONNREFUSED")) return "target refused the connection";
+    if (says("UNREACH") || says("no answer to the TCP connect")) return "target unreachable";
+    if (says("0301") || says("0302")) return "target busy";
     return "no login in time";
 }
 
@@ -57,11 +52,6 @@ Problem request_problem(int error, const std::string& reason) {
     switch (error) {
         case ETIMEDOUT:
             return {timeout_cause(value), value, "check target, portals, cables and routes"};
-        case ECONNREFUSED:
-            return {"target refused the connection", value, "does the target listen there?"};
-        case EHOSTUNREACH:
-        case ENETUNREACH:
-            return {"target unreachable", value, "check cables, addresses and routes"};
         case EACCES:
             return {"target refused our authentication", value, "check names and secrets"};
         case ENOENT:
@@ -70,6 +60,9 @@ Problem request_problem(int error, const std::string& reason) {
             return {"target forbids this initiator", value,
                     "allow the initiator's name on the target"};
         case ENODEV:
+            if (value.starts_with("session=")) {
+                return {"no such session", value, "`hawser status` lists them"};
+            }
             return {"no LUN", value, "check the LUN's number, and its mapping on the target"};
         case EEXIST:
             return {"session exists", value, "`hawser status` shows it"};
@@ -78,9 +71,9 @@ Problem request_problem(int error, const std::string& reason) {
         case EINVAL:
             return {"request refused", value, "see docs/contracts.md for keys and ranges"};
         case EPROTO:
-            return {"target broke the protocol", value, "see `dmesg`"};
-        case ENXIO:
-            return {"no such session", value, "`hawser status` lists them"};
+            return {"login refused", value, "see the target's log"};
+        case EINTR:
+            return {"interrupted", value, "nothing of the session is left"};
         default:
             return {"request failed", value, "see `dmesg`"};
     }
@@ -97,7 +90,7 @@ std::string ask_module(const std::string& line, const std::string& device) {
     const int error = put < 0 ? errno : 0;
     const std::string answer = read_answer(fd);
     close(fd);
-    if (put < 0) throw Failure({request_problem(error, answer)});
+    if (put < 0) throw Failure(std::vector<Problem>{request_problem(error, answer)});
     return answer;
 }
 

@@ -25,17 +25,16 @@ Failure::Failure(std::vector<Problem> problems, ExitStatus status)
     }
 }
 
-std::string printable(std::string_view text) {
-    constexpr size_t k_shown_max = 200;
+std::string printable(std::string_view text, size_t shown_max) {
     std::string shown;
-    for (unsigned char c : text.substr(0, k_shown_max)) {
+    for (unsigned char c : text.substr(0, shown_max)) {
         if (c >= 0x20 && c < 0x7f) {
             shown += static_cast<char>(c);
         } else {
             shown += fmt::format("\\x{:02x}", c);
         }
     }
-    if (text.size() > k_shown_max) shown += fmt::format("... ({} bytes)", text.size());
+    if (text.size() > shown_max) shown += fmt::format("... ({} bytes)", text.size());
     return shown;
 }
 

@@ -37,9 +37,9 @@ private:
     std::string text_;
 };
 
-// The text with everything that is not printable ASCII shown as \xNN, cut at 200 characters: what a
-// firmware, a target or a command line wrote may hold terminal escapes.
-std::string printable(std::string_view text);
+// The text with everything that is not printable ASCII shown as \xNN, and cut: what a firmware, a target
+// or a command line wrote may hold terminal escapes.
+std::string printable(std::string_view text, size_t shown_max = 200);
 
 }  // namespace hawser::user
 

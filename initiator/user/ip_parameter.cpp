@@ -66,6 +66,7 @@ std::optional<std::string> read_rest(const std::vector<std::string>& fields, IpP
         if (!ip.gateway) {
             return fmt::format("gateway {} is no address", printable(fields[k_gateway]));
         }
+        if (ip.gateway->is_unspecified()) ip.gateway.reset();  // iPXE writes 0.0.0.0 for none
     }
     if (!fields[k_nic].empty()) {
         const auto nic = NicSelector::parse(fields[k_nic]);

@@ -81,7 +81,8 @@ ReadyPortals resolve_portals(const BootPlan& plan, const std::vector<NicOutcome>
     return result;
 }
 
-KeyValues connect_values(const BootPlan& plan, const std::vector<ReadyPortal>& portals) {
+KeyValues connect_values(const BootPlan& plan, const std::vector<ReadyPortal>& portals,
+                         unsigned timeout_s) {
     KeyValues values;
     values.emplace_back("target", plan.target.value);
     for (const ReadyPortal& portal : portals) values.emplace_back("portal", portal.to_string());
@@ -91,7 +92,7 @@ KeyValues connect_values(const BootPlan& plan, const std::vector<ReadyPortal>& p
     values.emplace_back("initiator", plan.initiator.value);
     for (uint64_t lun : plan.luns.value) values.emplace_back("lun", std::to_string(lun));
     values.emplace_back("root", "yes");
-    values.emplace_back("timeout", std::to_string(plan.timeout_s.value));
+    values.emplace_back("timeout", std::to_string(timeout_s));
     values.insert(values.end(), plan.options.begin(), plan.options.end());
     return values;
 }

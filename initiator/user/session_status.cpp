@@ -85,24 +85,29 @@ std::vector<std::string> numbered(const std::string& folder, std::string_view pr
     return names;
 }
 
-// hawserN/hostM/targetM:C:I/M:C:I:L/block/sdX
-void read_disks(const std::string& host_folder, std::vector<Disk>& disks) {
-    for (const std::string& target : list_folder(host_folder)) {
+Disk read_disk(const std::string& unit_folder, const std::string& unit, const std::string& name) {
+    Disk disk;
+    disk.name = name;
+    disk.folder = unit_folder + "/block/" + name;
+    disk.device_number = read_attribute(disk.folder + "/dev");
+    disk.lun = unit.substr(unit.rfind(':') + 1);
+    const std::string sectors = read_attribute(disk.folder + "/size");
+    disk.bytes = parse_number(sectors, 0, UINT64_MAX / 512).value_or(0) * 512;
+    disk.model = printable(read_attribute(unit_folder + "/model"));
+    while (disk.model.ends_with(' ')) disk.model.pop_back();
+    return disk;
+}
+
+// Of hawserN/hostM/[sessionK/]targetM:C:I/M:C:I:L/block/sdX: from below hostM or sessionK.
+void read_disks(const std::string& folder, std::vector<Disk>& disks) {
+    for (const std::string& target : list_folder(folder)) {
+        const std::string target_folder = folder + "/" + target;
+        if (is_numbered(target, "session")) read_disks(target_folder, disks);
         if (!target.starts_with("target")) continue;
-        const std::string target_folder = host_folder + "/" + target;
         for (const std::string& unit : list_folder(target_folder)) {
             const std::string unit_folder = target_folder + "/" + unit;
             for (const std::string& name : list_folder(unit_folder + "/block")) {
-                Disk disk;
-                disk.name = name;
-                disk.folder = unit_folder + "/block/" + name;
-                disk.device_number = read_attribute(disk.folder + "/dev");
-                disk.lun = unit.substr(unit.rfind(':') + 1);
-                disk.bytes =
-                    std::strtoull(read_attribute(disk.folder + "/size").c_str(), nullptr, 10) * 512;
-                disk.model = printable(read_attribute(unit_folder + "/model"));
-                while (disk.model.ends_with(' ')) disk.model.pop_back();
-                disks.push_back(std::move(disk));
+                disks.push_back(read_disk(unit_folder, unit, name));
             }
         }
     }
@@ -118,6 +123,19 @@ std::string bytes_text(uint64_t bytes) {
 
 std::string bytes_text(const std::string& number) {
     return bytes_text(std::strtoull(number.c_str(), nullptr, 10));
+}
+
+// "4 110 no answer to the TCP connect" (number, detail, words) as the words; "none" as nothing.
+std::string error_text(const std::string& last_error) {
+    if (last_error == "none") return "";
+    std::string_view words = last_error;
+    for (int number = 0; number < 2; ++number) {
+        const size_t space = words.find(' ');
+        if (space == std::string_view::npos) return last_error;
+        if (!parse_number(words.substr(0, space), 0, UINT32_MAX)) return last_error;
+        words.remove_prefix(space + 1);
+    }
+    return std::string(words);
 }
 
 nlohmann::json attributes_json(const Attributes& attributes) {
@@ -167,7 +185,8 @@ std::string session_text(const SessionStatus& session) {
         head.add({"  LUN " + disk.lun,
                   fmt::format("/dev/{}, {}, {}", disk.name, bytes_text(disk.bytes), disk.model)});
     }
-    if (!session.get("last_error").empty()) head.add({"  last error", session.get("last_error")});
+    const std::string error = error_text(session.get("last_error"));
+    if (!error.empty()) head.add({"  last error", error});
     Table rows;
     rows.add({"  CID", "state", "portal", "NIC", "source", "commands", "read", "written", "logins",
               "losses", "last error"});
@@ -176,7 +195,7 @@ std::string session_text(const SessionStatus& session) {
                   connection.get("nic"), connection.get("source"), connection.get("commands"),
                   bytes_text(connection.get("bytes_in")), bytes_text(connection.get("bytes_out")),
                   connection.get("logins"), connection.get("losses"),
-                  connection.get("last_error")});
+                  error_text(connection.get("last_error"))});
     }
     return head.to_string() + rows.to_string();
 }
@@ -254,10 +273,10 @@ std::string missing_connections(const SessionStatus& session) {
     std::string text = fmt::format("{} of {} connections", logged_in, asked);
     if (granted < asked) text += fmt::format(": target grants MaxConnections={}", granted);
     for (const ConnectionStatus& connection : session.connections) {
-        if (connection.get("state") == "LOGGED_IN" || connection.get("last_error").empty())
-            continue;
-        text += fmt::format(": {} by {}: {}", connection.get("portal"), connection.get("nic"),
-                            connection.get("last_error"));
+        const std::string error = error_text(connection.get("last_error"));
+        if (connection.get("state") == "LOGGED_IN" || error.empty()) continue;
+        text +=
+            fmt::format(": {} by {}: {}", connection.get("portal"), connection.get("nic"), error);
     }
     return text;
 }

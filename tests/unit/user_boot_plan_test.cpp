@@ -66,7 +66,7 @@ NicOutcome ready(const char* name, const char* address, unsigned prefix_length =
 }
 
 std::string line(const BootPlan& plan, const std::vector<NicOutcome>& outcomes) {
-    return connect_line(connect_values(plan, resolve_portals(plan, outcomes).portals));
+    return connect_line(connect_values(plan, resolve_portals(plan, outcomes).portals, 60));
 }
 
 }  // namespace
