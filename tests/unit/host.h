@@ -38,6 +38,7 @@ public:
         bool up = false;     // TCP is established
         bool fin = false;    // no more sending
         bool stuck = false;  // the socket takes and gives nothing
+        bool mute = false;   // it takes nothing
         bool close_due = false;
         std::deque<hawser_command> queue;
         uint32_t connects = 0;
@@ -171,6 +172,7 @@ public:
     std::vector<uint32_t> portals_down;  // refuse TCP
     uint32_t chunk_max = 700;            // bytes handed over at once, 1 at least
     bool hold_parked = false;            // do not submit parked commands again
+    int cut_wanted = -1;                 // from within a script: cut this connection soon
 
     uint32_t count_orders(uint32_t kind) const {
         uint32_t count = 0;
@@ -196,6 +198,9 @@ private:
 
     bool step() {
         moved = false;
+        if (cut_wanted >= 0 && sides[static_cast<size_t>(cut_wanted)].up)
+            cut(static_cast<uint32_t>(cut_wanted));
+        cut_wanted = -1;
         if (hawser_session_poll_timeout(session) <= now_ms) fire_timeouts();
         for (hawser_order order; hawser_session_poll_order(session, &order);) carry_out(order);
         for (uint32_t i = 0; i < sides.size(); i++) {
@@ -252,7 +257,8 @@ private:
     void release() {
         uint32_t index = 0;
         for (uint32_t tag : parked) {
-            while (!hawser_connection_accepts(sides[index % sides.size()].connection)) index++;
+            for (size_t i = 0; i < sides.size(); i++, index++)
+                if (hawser_connection_accepts(sides[index % sides.size()].connection)) break;
             sides[index % sides.size()].queue.push_back(in_use.at(tag));
         }
         parked.clear();
@@ -270,7 +276,7 @@ private:
         Side& side = sides[index];
         hawser_transmit what;
         uint32_t room = 68 + random() % 4096;
-        if (!side.up || side.fin || side.stuck ||
+        if (!side.up || side.fin || side.stuck || side.mute ||
             !hawser_connection_poll_transmit(side.connection, room, &what))
             return;
         Bytes bytes(what.bytes, what.bytes + what.bytes_length);
@@ -295,7 +301,7 @@ private:
         if (!side.up || side.stuck) return;
         if (peer.out.empty()) {
             // A target closes when it was told to, or when the initiator has shut its side.
-            if (!peer.closed && !peer.eof) return;
+            if (!peer.closed && (!peer.eof || peer.lingers)) return;
             side.up = false;
             note_connection(index, hawser_connection_handle_disconnected(
                                        side.connection, HAWSER_ERROR_CLOSED_BY_TARGET, 0, now_ms));

@@ -86,6 +86,7 @@ public:
     std::vector<Pdu> heard;  // everything, in order
     bool closed = false;     // the target closes: EOF once `out` is empty
     bool eof = false;        // the initiator closed its side
+    bool lingers = false;    // does not close when the initiator did
     uint32_t stat_sn = 1000;
     uint8_t isid[6] = {};
     uint16_t cid = 0xffff;
@@ -121,7 +122,7 @@ public:
     uint32_t sessions = 0;
     bool numbers_wrong = false;   // a CmdSN came twice or out of the window
     std::vector<uint32_t> early;  // CmdSNs above a hole
-    Bytes disk = Bytes(1 << 20);
+    Bytes disk = Bytes(1 << 21);
     std::vector<Peer> peers;
 
     uint32_t max_cmd_sn() const { return exp_cmd_sn + window - 1; }
