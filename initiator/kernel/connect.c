@@ -48,7 +48,8 @@ static void connect_explain(struct glue_session *session, char *reason)
 		length += scnprintf(reason + length, size - length, "%s %s%s%s: %s", i ? ";" : ":",
 				    where, portal->nic[0] ? " on " : "", portal->nic,
 				    error ? hawser_error_words(error) : "not tried");
-		if (error && error < HAWSER_ERROR_LOGIN_REDIRECTED && detail && detail < MAX_ERRNO) {
+		if (error && error < HAWSER_ERROR_LOGIN_REDIRECTED && detail &&
+		    detail < MAX_ERRNO) {
 			char name[32];
 
 			/* "-ECONNREFUSED", without the sign */
@@ -80,8 +81,8 @@ int glue_session_connect(struct glue_session *session, char *reason)
 	if (!err && READ_ONCE(session->scanned) && session->disks) {
 		/* The further connections: logged in, or failed once. */
 		wait_event_killable_timeout(session->changed,
-					    READ_ONCE(session->settled) || READ_ONCE(session->ended),
-					    msecs_to_jiffies(session->options.login_timeout_ms + 1000));
+				READ_ONCE(session->settled) || READ_ONCE(session->ended),
+				msecs_to_jiffies(session->options.login_timeout_ms + 1000));
 		snprintf(reason, HAWSER_ANSWER_BYTES_MAX, "session %s", dev_name(&session->dev));
 		mutex_unlock(&session->removal);
 		return 0;

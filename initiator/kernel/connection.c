@@ -32,7 +32,8 @@ void glue_connection_fail(struct glue_connection *connection, u32 error, int err
 								   abs(err), now_ms);
 }
 
-static void connection_park(struct glue_connection *connection, struct glue_slot *slot, u64 ready_ms)
+static void connection_park(struct glue_connection *connection, struct glue_slot *slot,
+			    u64 ready_ms)
 {
 	glue_park_add(connection->session, slot, ready_ms);
 	glue_session_kick(connection->session);
@@ -234,8 +235,7 @@ static void connection_act(struct glue_connection *connection, u64 now_ms)
 		connection->wants &= ~HAWSER_WANT_WAKE;
 		connection_wake_waiters(connection->session);
 	}
-	connection->wants &= ~(HAWSER_WANT_TIMEOUT | HAWSER_WANT_TRANSMIT |
-			       HAWSER_WANT_PLACEMENT);
+	connection->wants &= ~(HAWSER_WANT_TIMEOUT | HAWSER_WANT_PLACEMENT);
 	connection_finish(connection);
 }
 
@@ -249,6 +249,32 @@ static void connection_publish_accepting(struct glue_connection *connection)
 	glue_session_kick(connection->session);
 }
 
+/* What became of the socket, once all that it had received is read. */
+static void connection_check(struct glue_connection *connection, u64 now_ms)
+{
+	u32 error = HAWSER_ERROR_CONNECTION_RESET;
+	int news = glue_socket_check(connection);
+
+	if (!news)
+		return;
+	if (news > 0) {
+		connection->connected = true;
+		connection->wants |= hawser_connection_handle_connected(connection->engine, now_ms);
+		return;
+	}
+	if (!connection->connected)
+		error = HAWSER_ERROR_CONNECT_FAILED;
+	else if (news == -EPIPE)
+		error = HAWSER_ERROR_CLOSED_BY_TARGET;
+	glue_connection_fail(connection, error, news == -EPIPE ? 0 : news, now_ms);
+}
+
+static bool connection_can_send(const struct glue_connection *connection)
+{
+	return connection->socket && connection->connected &&
+	       !(connection->wants & HAWSER_WANT_CLOSE);
+}
+
 /* One turn; true: there is more to do at once. */
 static bool connection_turn(struct glue_connection *connection)
 {
@@ -257,32 +283,23 @@ static bool connection_turn(struct glue_connection *connection)
 
 	connection_take_orders(connection, now_ms);
 	connection_take_commands(connection);
-	if (connection->socket) {
-		int err = 0;
-
-		more |= glue_transfer_receive(connection, now_ms);
-		connection_act(connection, now_ms);
-		if (connection->socket && !more)
-			err = glue_socket_check(connection);
-		if (err > 0 && !connection->connected) {
-			connection->connected = true;
-			connection->wants |= hawser_connection_handle_connected(connection->engine,
-										now_ms);
-		} else if (err < 0) {
-			u32 error = !connection->connected ? HAWSER_ERROR_CONNECT_FAILED :
-				    err == -EPIPE	   ? HAWSER_ERROR_CLOSED_BY_TARGET :
-							     HAWSER_ERROR_CONNECTION_RESET;
-
-			glue_connection_fail(connection, error, err == -EPIPE ? 0 : err, now_ms);
-		}
-		if (connection->socket && connection->connected &&
-		    !(connection->wants & HAWSER_WANT_CLOSE))
-			more |= glue_transfer_send(connection, now_ms);
-	}
+	if (connection->socket)
+		more = glue_transfer_receive(connection, now_ms);
+	if (test_and_clear_bit(EVENT_NIC_GONE, &connection->events) && connection->socket)
+		glue_connection_fail(connection, HAWSER_ERROR_CONNECTION_RESET, ENETDOWN, now_ms);
 	if (hawser_connection_poll_timeout(connection->engine) <= now_ms)
 		connection->wants |= hawser_connection_handle_timeout(connection->engine, now_ms);
 	connection_act(connection, now_ms);
+	if (connection->socket && !more)
+		connection_check(connection, now_ms);
+	if (connection_can_send(connection))
+		more |= glue_transfer_send(connection, now_ms);
+	/* All was sent, or write_space or an opened window will kick, or we come back at once. */
+	connection->wants &= ~HAWSER_WANT_TRANSMIT;
+	connection_act(connection, now_ms);
 	connection_publish_accepting(connection);
+	if (connection->wants & HAWSER_WANT_TRANSMIT && connection_can_send(connection))
+		more = true;
 	return more;
 }
 

@@ -34,14 +34,16 @@ static void control_say(struct glue_session *session, struct glue_connection *co
 	switch (report->kind) {
 	case HAWSER_REPORT_LOGGED_IN:
 		connection->said_error = 0;
-		dev_info(&session->dev, "connection %u to %s: logged in\n", connection->index, where);
+		dev_info(&session->dev, "connection %u to %s: logged in\n", connection->index,
+			 where);
 		break;
 	case HAWSER_REPORT_LOST:
 		/* A target that is away fails again and again in the same way: say it once. */
 		if (connection->said_error == report->error)
 			break;
 		connection->said_error = report->error;
-		dev_notice(&session->dev, "connection %u to %s: %s (%u)\n", connection->index, where,
+		dev_notice(&session->dev, "connection %u to %s: %s (%u)\n", connection->index,
+			   where,
 			   hawser_error_words(report->error), report->detail);
 		break;
 	case HAWSER_REPORT_LOGGED_OUT:

@@ -66,7 +66,7 @@ struct glue_disk {
 };
 
 /* Bits of glue_connection.events */
-enum { EVENT_KICK, EVENT_RECEIVE };
+enum { EVENT_KICK, EVENT_RECEIVE, EVENT_NIC_GONE };
 
 /* Who is at the other end of a socket, for sysfs; under glue_session.lock. */
 struct glue_ends {
@@ -84,6 +84,7 @@ struct glue_connection {
 	unsigned long events;
 	struct llist_head inbox;
 	bool accepting; /* published: whether a submit would be taken */
+	int interface; /* published: index of the NIC, 0 while it is not known */
 
 	/* The I/O thread's own. */
 	struct socket *socket;
@@ -265,6 +266,10 @@ int glue_shutdown_register(struct device *root);
 void glue_shutdown_unregister(void);
 bool glue_shutdown_dirty(struct glue_session *session);
 void glue_shutdown_describe(struct glue_session *session, struct hawser_command *command);
+
+/* nic.c */
+int glue_nic_register(void);
+void glue_nic_unregister(void);
 
 /* main.c */
 extern struct device *glue_root;

@@ -45,7 +45,8 @@ static u32 ibft_length(phys_addr_t address)
 	memunmap((void *)header);
 	if (length >= IBFT_BYTES_MIN && length <= SZ_64K && length <= SZ_1M - address)
 		return length;
-	pr_warn("hawser: iBFT at %pa: length %u is not possible; table ignored\n", &address, length);
+	pr_warn("hawser: iBFT at %pa: length %u is not possible; table ignored\n", &address,
+		length);
 	return 0;
 }
 

@@ -31,6 +31,9 @@ static int __init glue_init(void)
 	err = glue_transport_register();
 	if (err)
 		goto no_transport;
+	err = glue_nic_register();
+	if (err)
+		goto no_nic;
 	glue_ibft_add(glue_root);
 	err = glue_control_register();
 	if (err)
@@ -39,6 +42,8 @@ static int __init glue_init(void)
 
 no_control:
 	glue_ibft_remove(glue_root);
+	glue_nic_unregister();
+no_nic:
 	glue_transport_unregister();
 no_transport:
 	glue_shutdown_unregister();
@@ -53,6 +58,7 @@ static void __exit glue_exit(void)
 {
 	glue_control_unregister();
 	glue_ibft_remove(glue_root);
+	glue_nic_unregister();
 	glue_transport_unregister();
 	glue_shutdown_unregister();
 	root_device_unregister(glue_root);

@@ -12,9 +12,8 @@
  *   BUSY, TASK SET FULL             retry              retry, bounded
  *   TASK ABORTED, unknown           retry              retry, bounded
  *   CHECK CONDITION, no sense       retry              retry, bounded
- *   ILLEGAL REQUEST 25/00, once     retry: a target that is up before its LUNs are mapped answers
- *   so
- *     the disk is known             (LIO and tgt do)   deliver
+ *   ILLEGAL REQUEST 25/00, once     retry: a target that is up before its LUNs
+ *     the disk is known             are mapped says so deliver
  *   NOT READY, once it is known     retry              deliver
  *   any other sense                 deliver            deliver
  *   iSCSI response "target failure" retry              retry, bounded

@@ -134,7 +134,8 @@ static int session_check(const struct hawser_options *options, char *reason)
 	if (options->cpus_given) {
 		if (!zalloc_cpumask_var(&cpus, GFP_KERNEL))
 			return -ENOMEM;
-		if (cpulist_parse(options->cpus, cpus) || !cpumask_intersects(cpus, cpu_online_mask)) {
+		if (cpulist_parse(options->cpus, cpus) ||
+		    !cpumask_intersects(cpus, cpu_online_mask)) {
 			snprintf(reason, HAWSER_REASON_BYTES,
 				 "cpus=%s: a list of CPUs, one of them online, is needed",
 				 options->cpus);
@@ -162,7 +163,8 @@ static struct glue_session *session_allocate(const struct hawser_options *option
 	struct glue_session *session;
 	int index, err;
 
-	session = kvzalloc(struct_size(session, connections, options->connection_count), GFP_KERNEL);
+	session = kvzalloc(struct_size(session, connections, options->connection_count),
+			   GFP_KERNEL);
 	if (!session)
 		return ERR_PTR(-ENOMEM);
 	index = ida_alloc_max(&session_ida, U16_MAX - 1, GFP_KERNEL);

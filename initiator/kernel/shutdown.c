@@ -75,7 +75,7 @@ static int shutdown_flush(struct glue_session *session, struct scsi_device *sdev
 	slot->attempts = 0;
 	glue_park_add(session, slot, 0);
 	glue_session_kick(session);
-	/* Ends: at the latest when the grace does, for then the park and the connections give it back. */
+	/* Ends: at the latest with the grace; then the park and the connections give it back. */
 	wait_for_completion(&session->own_done);
 	if (!session->own_result)
 		atomic64_set(&disk->synced, writes);

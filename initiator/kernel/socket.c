@@ -136,7 +136,7 @@ static int socket_address(const struct hawser_address *address, u16 port, int in
 	return sizeof(*in6);
 }
 
-/* Binds to the portal's NIC and source address, where it names them. Returns the interface's index. */
+/* Binds to the portal's NIC and source address, where it names them; returns the NIC's index. */
 static int socket_bind(struct socket *socket, const struct hawser_portal *portal)
 {
 	struct sockaddr_storage source;
@@ -191,7 +191,9 @@ int glue_socket_open(struct glue_connection *connection, const struct hawser_por
 	connection->end_seen = false;
 	connection->fin_sent = false;
 	connection->more_sent = false;
+	WRITE_ONCE(connection->interface, err);
 	clear_bit(EVENT_RECEIVE, &connection->events);
+	clear_bit(EVENT_NIC_GONE, &connection->events);
 	socket_attach(connection);
 	err = kernel_connect(socket, (struct sockaddr *)&address, length, O_NONBLOCK);
 	return err == -EINPROGRESS ? 0 : err;
@@ -212,6 +214,7 @@ static void socket_publish_source(struct glue_connection *connection)
 	route = sk_dst_get(sk);
 	if (route) {
 		strscpy(nic, route->dev->name, sizeof(nic));
+		WRITE_ONCE(connection->interface, route->dev->ifindex);
 		dst_release(route);
 	}
 	spin_lock_irq(&session->lock);
@@ -286,12 +289,13 @@ void glue_socket_close(struct glue_connection *connection)
 		usleep_range(500, 1000);
 	orderly = connection->connected && (connection->fin_sent || connection->end_seen) &&
 		  !sk->sk_err && tcp_rtx_and_write_queues_empty(sk) &&
-		  skb_queue_empty(&sk->sk_receive_queue);
+		  !tcp_inq(sk); /* the queue may hold a FIN, which is no unread byte */
 	socket_detach(connection);
 	if (!orderly)
 		sock_no_linger(sk); /* RST, and the send queue is thrown away */
 	sock_hold(sk);
 	connection->socket = NULL;
+	WRITE_ONCE(connection->interface, 0);
 	sock_release(socket);
 	/* One reference of sk_wmem_alloc is the socket's own. */
 	end_ms = glue_now_ms() + SOCKET_DRAIN_MS;

@@ -143,7 +143,7 @@ static const struct attribute_group session_group = { .attrs = session_attribute
 
 const struct attribute_group *glue_session_groups[] = { &session_group, NULL };
 
-/* The folder connectionN ------------------------------------------------------------------------ */
+/* The folder connectionN ----------------------------------------------------------------------- */
 
 struct connection_view {
 	struct glue_connection *connection;

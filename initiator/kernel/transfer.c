@@ -113,7 +113,9 @@ bool glue_transfer_receive(struct glue_connection *connection, u64 now_ms)
 
 static int transfer_send_bytes(struct socket *socket, const void *bytes, u32 length, bool more)
 {
-	struct msghdr message = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
+	struct msghdr message = {
+		.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0),
+	};
 	struct kvec vector = { .iov_base = (void *)bytes, .iov_len = length };
 
 	return kernel_sendmsg(socket, &message, &vector, 1, length);

@@ -190,7 +190,8 @@ static void transport_destroy_session(struct iscsi_cls_session *class_session)
 {
 }
 
-static struct iscsi_cls_conn *transport_create_conn(struct iscsi_cls_session *class_session, u32 cid)
+static struct iscsi_cls_conn *transport_create_conn(struct iscsi_cls_session *class_session,
+						    u32 cid)
 {
 	return NULL;
 }
