@@ -31,7 +31,7 @@ static void connect_explain(struct glue_session *session, char *reason)
 	const struct hawser_options *options = &session->options;
 	const size_t size = HAWSER_ANSWER_BYTES_MAX;
 	size_t length = 0;
-	char where[64];
+	char where[64], why[128];
 	u32 i;
 
 	if (hawser_error_is_final(session->end_error))
@@ -42,20 +42,13 @@ static void connect_explain(struct glue_session *session, char *reason)
 	for (i = 0; i < options->portal_count; i++) {
 		const struct hawser_portal *portal = &options->portals[i];
 		u32 error = snapshot->errors[i];
-		u32 detail = snapshot->details[i];
 
 		hawser_portal_format(&portal->address, portal->port, where);
+		strscpy(why, "not tried", sizeof(why));
+		if (error)
+			glue_error_format(error, snapshot->details[i], why, sizeof(why));
 		length += scnprintf(reason + length, size - length, "%s %s%s%s: %s", i ? ";" : ":",
-				    where, portal->nic[0] ? " on " : "", portal->nic,
-				    error ? hawser_error_words(error) : "not tried");
-		if (error && error < HAWSER_ERROR_LOGIN_REDIRECTED && detail &&
-		    detail < MAX_ERRNO) {
-			char name[32];
-
-			/* "-ECONNREFUSED", without the sign */
-			scnprintf(name, sizeof(name), "%pe", ERR_PTR(-(long)detail));
-			length += scnprintf(reason + length, size - length, " (%s)", name + 1);
-		}
+				    where, portal->nic[0] ? " on " : "", portal->nic, why);
 	}
 }
 

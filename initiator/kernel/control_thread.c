@@ -23,11 +23,28 @@ void glue_session_request(struct glue_session *session, int request)
 	glue_session_kick(session);
 }
 
+/* "TCP connect failed (ECONNREFUSED)", "target asks for a logout (1)" */
+void glue_error_format(u32 error, u32 detail, char *out, size_t size)
+{
+	const char *words = hawser_error_words(error);
+	char name[32];
+
+	if (error < HAWSER_ERROR_LOGIN_REDIRECTED && detail && detail < MAX_ERRNO) {
+		scnprintf(name, sizeof(name), "%pe", ERR_PTR(-(long)detail));
+		scnprintf(out, size, "%s (%s)", words, name + 1); /* without the sign */
+	} else if (detail && !(error >= HAWSER_ERROR_LOGIN_REDIRECTED &&
+			       error < HAWSER_ERROR_LOGIN_UNKNOWN_STATUS)) {
+		scnprintf(out, size, "%s (%u)", words, detail);
+	} else {
+		scnprintf(out, size, "%s", words); /* a Login status: the words tell it */
+	}
+}
+
 static void control_say(struct glue_session *session, struct glue_connection *connection,
 			const struct hawser_report *report)
 {
 	const struct hawser_portal *portal;
-	char where[64];
+	char where[64], why[128];
 
 	portal = &session->options.portals[READ_ONCE(connection->ends.portal)];
 	hawser_portal_format(&portal->address, portal->port, where);
@@ -42,9 +59,9 @@ static void control_say(struct glue_session *session, struct glue_connection *co
 		if (connection->said_error == report->error)
 			break;
 		connection->said_error = report->error;
-		dev_notice(&session->dev, "connection %u to %s: %s (%u)\n", connection->index,
-			   where,
-			   hawser_error_words(report->error), report->detail);
+		glue_error_format(report->error, report->detail, why, sizeof(why));
+		dev_notice(&session->dev, "connection %u to %s: %s\n", connection->index, where,
+			   why);
 		break;
 	case HAWSER_REPORT_LOGGED_OUT:
 		dev_info(&session->dev, "connection %u to %s: logged out\n", connection->index,

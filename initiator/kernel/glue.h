@@ -203,6 +203,7 @@ void glue_session_destroy(struct glue_session *session);
 int glue_control_thread(void *data);
 void glue_session_kick(struct glue_session *session);
 void glue_session_request(struct glue_session *session, int request);
+void glue_error_format(u32 error, u32 detail, char *out, size_t size);
 
 /* connection.c */
 int glue_connection_thread(void *data);
