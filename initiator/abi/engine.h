@@ -3,24 +3,25 @@
  * The contract between the engine (freestanding C++20, no I/O) and its host: the module's C glue,
  * the simulator, a test.
  *
- * The engine has no clock, lock, thread, log or heap. A host hands in bytes, facts and the time, and
- * after each mutation polls what came of it. A mutation returns a mask of HAWSER_WANT_*: the polls
- * that are now worth making. Nothing is ever called back.
+ * The engine has no clock, lock, thread, log or heap. A host hands in bytes, facts and the time,
+ * and after each mutation polls what came of it. A mutation returns a mask of HAWSER_WANT_*: the
+ * polls that are now worth making. Nothing is ever called back.
  *
  * Who may call what:
  *   - struct hawser_connection: only its connection's own I/O thread, without any lock.
  *   - struct hawser_session: only the session's control thread.
  *   - functions marked "any thread" read atomics only.
- * The two kinds of thread talk by messages that the host carries: an order is polled from the session
- * and handed to a connection's thread; a report is polled from a connection and handed to the session.
- * An order or a report of an older epoch than the receiver's is ignored by the receiver.
+ * The two kinds of thread talk by messages that the host carries: an order is polled from the
+ * session and handed to a connection's thread; a report is polled from a connection and handed to
+ * the session. An order or a report of an older epoch than the receiver's is ignored by the
+ * receiver.
  *
- * A task (a SCSI command under its Initiator Task Tag) has one owner: the host until submit, then the
- * connection, then the host again with its completion or when it comes back parked. Its slot lives in
- * the engine's memory, indexed by tag.
+ * A task (a SCSI command under its Initiator Task Tag) has one owner: the host until submit, then
+ * the connection, then the host again with its completion or when it comes back parked. Its slot
+ * lives in the engine's memory, indexed by tag.
  *
- * Times are milliseconds of a monotonic clock that never starts at 0; HAWSER_NEVER means no deadline.
- * Lengths are bytes.
+ * Times are milliseconds of a monotonic clock that never starts at 0; HAWSER_NEVER means no
+ * deadline. Lengths are bytes.
  */
 #ifndef HAWSER_ABI_ENGINE_H
 #define HAWSER_ABI_ENGINE_H
@@ -54,75 +55,76 @@ struct hawser_connection;
  * Errors. One per cause: X(name, number, words). Numbers are stable (they reach sysfs and tests);
  * words complete the sentence "connection 2 to 10.0.10.2:3260: ...".
  */
-#define HAWSER_ERRORS(X)                                                                            \
-    X(NONE, 0, "no error")                                                                          \
-    /* the transport; detail is a positive errno */                                                 \
-    X(CONNECT_FAILED, 1, "TCP connect failed")                                                      \
-    X(CONNECTION_RESET, 2, "connection lost")                                                       \
-    X(CLOSED_BY_TARGET, 3, "target closed the connection")                                          \
-    X(CONNECT_TIMEOUT, 4, "no answer to the TCP connect")                                           \
-    X(LOGIN_TIMEOUT, 5, "no answer to the Login")                                                   \
-    X(NOP_TIMEOUT, 6, "no answer to a NOP-Out")                                                     \
-    X(LOGOUT_TIMEOUT, 7, "no answer to the Logout")                                                 \
-    X(GIVEN_UP, 8, "given up by this host")                                                         \
-    X(SIBLING_LOST, 9, "closed because another connection of the session was lost")                 \
-    /* Login answers, RFC 7143 11.13.5; detail is Status-Class << 8 | Status-Detail */              \
-    X(LOGIN_REDIRECTED, 20, "target redirects the login (0101/0102)")                               \
-    X(LOGIN_INITIATOR_ERROR, 21, "target refuses the login: initiator error (0200)")                \
-    X(LOGIN_AUTHENTICATION_FAILED, 22, "target refuses the login: authentication failure (0201)")   \
-    X(LOGIN_FORBIDDEN, 23, "target refuses the login: not allowed (0202)")                          \
-    X(LOGIN_TARGET_NOT_FOUND, 24, "target is not known there (0203)")                               \
-    X(LOGIN_TARGET_REMOVED, 25, "target was removed (0204)")                                        \
-    X(LOGIN_UNSUPPORTED_VERSION, 26, "target supports another iSCSI version (0205)")                \
-    X(LOGIN_TOO_MANY_CONNECTIONS, 27, "target allows no further connection (0206)")                 \
-    X(LOGIN_MISSING_PARAMETER, 28, "target misses a parameter (0207)")                              \
-    X(LOGIN_CANNOT_INCLUDE, 29, "target cannot include the connection in the session (0208)")       \
-    X(LOGIN_SESSION_TYPE, 30, "target does not support this session type (0209)")                   \
-    X(LOGIN_SESSION_DOES_NOT_EXIST, 31, "target does not know the session (020a)")                  \
-    X(LOGIN_INVALID_DURING_LOGIN, 32, "target got an invalid request during login (020b)")          \
-    X(LOGIN_TARGET_ERROR, 33, "target error (0300)")                                                \
-    X(LOGIN_SERVICE_UNAVAILABLE, 34, "target is busy or not operational (0301)")                    \
-    X(LOGIN_OUT_OF_RESOURCES, 35, "target is out of resources (0302)")                              \
-    X(LOGIN_UNKNOWN_STATUS, 36, "target answers the login with an unknown status")                  \
-    /* what the peer did wrong while logging in */                                                  \
-    X(LOGIN_UNEXPECTED_PDU, 40, "a PDU other than a Login Response during login")                   \
-    X(LOGIN_BAD_STAGE, 41, "Login Response with a wrong stage or T/C bit")                          \
-    X(LOGIN_BAD_FIELD, 42, "Login Response with a wrong ITT, ISID, TSIH, CID or version")           \
-    X(LOGIN_BAD_TEXT, 43, "Login Response text is not key=value pairs")                             \
-    X(LOGIN_DUPLICATE_KEY, 44, "target sent a key twice")                                           \
-    X(LOGIN_BAD_VALUE, 45, "target answered a key with a value that is not allowed")                \
-    X(LOGIN_TOO_LONG, 46, "target's login text is too long")                                        \
-    X(LOGIN_ENDLESS, 47, "login did not end within its number of rounds")                           \
-    X(LOGIN_AUTHENTICATION_REQUIRED, 48, "target demands an authentication that is not configured") \
-    X(LOGIN_NO_TSIH, 49, "target gave no TSIH")                                                     \
-    X(LOGIN_PORTAL_GROUP, 50, "portal belongs to another target portal group")                      \
-    /* what the peer did wrong in full feature phase */                                             \
-    X(UNKNOWN_OPCODE, 60, "a PDU with an unknown opcode")                                           \
-    X(UNEXPECTED_OPCODE, 61, "a PDU that is not allowed in this phase")                             \
-    X(SEGMENT_TOO_LONG, 62, "a data segment beyond MaxRecvDataSegmentLength")                       \
-    X(BAD_AHS, 63, "a PDU with a bad TotalAHSLength")                                               \
-    X(UNKNOWN_TASK, 64, "a PDU for a task that does not exist")                                     \
-    X(WRONG_DIRECTION, 65, "Data-In or R2T against the direction of its command")                   \
-    X(DATA_OUT_OF_RANGE, 66, "Data-In beyond the expected data transfer length")                    \
-    X(DATA_SN, 67, "Data-In out of order")                                                          \
-    X(R2T_OUT_OF_RANGE, 68, "R2T beyond the command's data or of no length")                        \
-    X(R2T_TOO_LONG, 69, "R2T beyond MaxBurstLength")                                                \
-    X(R2T_TOO_MANY, 70, "R2T beyond MaxOutstandingR2T")                                             \
-    X(R2T_SN, 71, "R2T out of order")                                                               \
-    X(STAT_SN, 72, "StatSN out of order")                                                           \
-    X(DATA_MISSING, 73, "command completed but data is missing")                                    \
-    X(BAD_FIELD, 74, "a PDU with a field that its task contradicts")                                \
-    X(REJECTED, 75, "target rejected a PDU")                                                        \
-    X(BAD_NOP, 76, "a NOP-In that answers nothing")                                                 \
-    X(HEADER_DIGEST, 77, "header digest mismatch")                                                  \
-    X(DATA_DIGEST, 78, "data digest mismatch")                                                      \
-    /* asynchronous messages, RFC 7143 11.9.1; detail is the AsyncEvent */                          \
-    X(ASYNC_LOGOUT, 90, "target asks for a logout")                                                 \
-    X(ASYNC_DROP_CONNECTION, 91, "target drops this connection")                                    \
-    X(ASYNC_DROP_SESSION, 92, "target drops every connection")                                      \
-    X(ASYNC_RENEGOTIATE, 93, "target asks for a negotiation")                                       \
-    X(LOGOUT_REFUSED, 94, "target refuses the Logout")                                              \
-    /* options */                                                                                   \
+#define HAWSER_ERRORS(X)                                                                           \
+    X(NONE, 0, "no error")                                                                         \
+    /* the transport; detail is a positive errno */                                                \
+    X(CONNECT_FAILED, 1, "TCP connect failed")                                                     \
+    X(CONNECTION_RESET, 2, "connection lost")                                                      \
+    X(CLOSED_BY_TARGET, 3, "target closed the connection")                                         \
+    X(CONNECT_TIMEOUT, 4, "no answer to the TCP connect")                                          \
+    X(LOGIN_TIMEOUT, 5, "no answer to the Login")                                                  \
+    X(NOP_TIMEOUT, 6, "no answer to a NOP-Out")                                                    \
+    X(LOGOUT_TIMEOUT, 7, "no answer to the Logout")                                                \
+    X(GIVEN_UP, 8, "given up by this host")                                                        \
+    X(SIBLING_LOST, 9, "closed because another connection of the session was lost")                \
+    /* Login answers, RFC 7143 11.13.5; detail is Status-Class << 8 | Status-Detail */             \
+    X(LOGIN_REDIRECTED, 20, "target redirects the login (0101/0102)")                              \
+    X(LOGIN_INITIATOR_ERROR, 21, "target refuses the login: initiator error (0200)")               \
+    X(LOGIN_AUTHENTICATION_FAILED, 22, "target refuses the login: authentication failure (0201)")  \
+    X(LOGIN_FORBIDDEN, 23, "target refuses the login: not allowed (0202)")                         \
+    X(LOGIN_TARGET_NOT_FOUND, 24, "target is not known there (0203)")                              \
+    X(LOGIN_TARGET_REMOVED, 25, "target was removed (0204)")                                       \
+    X(LOGIN_UNSUPPORTED_VERSION, 26, "target supports another iSCSI version (0205)")               \
+    X(LOGIN_TOO_MANY_CONNECTIONS, 27, "target allows no further connection (0206)")                \
+    X(LOGIN_MISSING_PARAMETER, 28, "target misses a parameter (0207)")                             \
+    X(LOGIN_CANNOT_INCLUDE, 29, "target cannot include the connection in the session (0208)")      \
+    X(LOGIN_SESSION_TYPE, 30, "target does not support this session type (0209)")                  \
+    X(LOGIN_SESSION_DOES_NOT_EXIST, 31, "target does not know the session (020a)")                 \
+    X(LOGIN_INVALID_DURING_LOGIN, 32, "target got an invalid request during login (020b)")         \
+    X(LOGIN_TARGET_ERROR, 33, "target error (0300)")                                               \
+    X(LOGIN_SERVICE_UNAVAILABLE, 34, "target is busy or not operational (0301)")                   \
+    X(LOGIN_OUT_OF_RESOURCES, 35, "target is out of resources (0302)")                             \
+    X(LOGIN_UNKNOWN_STATUS, 36, "target answers the login with an unknown status")                 \
+    /* what the peer did wrong while logging in */                                                 \
+    X(LOGIN_UNEXPECTED_PDU, 40, "a PDU other than a Login Response during login")                  \
+    X(LOGIN_BAD_STAGE, 41, "Login Response with a wrong stage or T/C bit")                         \
+    X(LOGIN_BAD_FIELD, 42, "Login Response with a wrong ITT, ISID, TSIH, CID or version")          \
+    X(LOGIN_BAD_TEXT, 43, "Login Response text is not key=value pairs")                            \
+    X(LOGIN_DUPLICATE_KEY, 44, "target sent a key twice")                                          \
+    X(LOGIN_BAD_VALUE, 45, "target answered a key with a value that is not allowed")               \
+    X(LOGIN_TOO_LONG, 46, "target's login text is too long")                                       \
+    X(LOGIN_ENDLESS, 47, "login did not end within its number of rounds")                          \
+    X(LOGIN_AUTHENTICATION_REQUIRED, 48,                                                           \
+      "target demands an authentication that is not configured")                                   \
+    X(LOGIN_NO_TSIH, 49, "target gave no TSIH")                                                    \
+    X(LOGIN_PORTAL_GROUP, 50, "portal belongs to another target portal group")                     \
+    /* what the peer did wrong in full feature phase */                                            \
+    X(UNKNOWN_OPCODE, 60, "a PDU with an unknown opcode")                                          \
+    X(UNEXPECTED_OPCODE, 61, "a PDU that is not allowed in this phase")                            \
+    X(SEGMENT_TOO_LONG, 62, "a data segment beyond MaxRecvDataSegmentLength")                      \
+    X(BAD_AHS, 63, "a PDU with a bad TotalAHSLength")                                              \
+    X(UNKNOWN_TASK, 64, "a PDU for a task that does not exist")                                    \
+    X(WRONG_DIRECTION, 65, "Data-In or R2T against the direction of its command")                  \
+    X(DATA_OUT_OF_RANGE, 66, "Data-In beyond the expected data transfer length")                   \
+    X(DATA_SN, 67, "Data-In out of order")                                                         \
+    X(R2T_OUT_OF_RANGE, 68, "R2T beyond the command's data or of no length")                       \
+    X(R2T_TOO_LONG, 69, "R2T beyond MaxBurstLength")                                               \
+    X(R2T_TOO_MANY, 70, "R2T beyond MaxOutstandingR2T")                                            \
+    X(R2T_SN, 71, "R2T out of order")                                                              \
+    X(STAT_SN, 72, "StatSN out of order")                                                          \
+    X(DATA_MISSING, 73, "command completed but data is missing")                                   \
+    X(BAD_FIELD, 74, "a PDU with a field that its task contradicts")                               \
+    X(REJECTED, 75, "target rejected a PDU")                                                       \
+    X(BAD_NOP, 76, "a NOP-In that answers nothing")                                                \
+    X(HEADER_DIGEST, 77, "header digest mismatch")                                                 \
+    X(DATA_DIGEST, 78, "data digest mismatch")                                                     \
+    /* asynchronous messages, RFC 7143 11.9.1; detail is the AsyncEvent */                         \
+    X(ASYNC_LOGOUT, 90, "target asks for a logout")                                                \
+    X(ASYNC_DROP_CONNECTION, 91, "target drops this connection")                                   \
+    X(ASYNC_DROP_SESSION, 92, "target drops every connection")                                     \
+    X(ASYNC_RENEGOTIATE, 93, "target asks for a negotiation")                                      \
+    X(LOGOUT_REFUSED, 94, "target refuses the Logout")                                             \
+    /* options */                                                                                  \
     X(BAD_OPTION, 110, "bad option")
 
 enum hawser_error {
@@ -207,18 +209,19 @@ void hawser_portal_format(const struct hawser_address *address, uint16_t port, c
 #define HAWSER_WANT_REPORT 4u     /* poll_report, and hand it to the session's control thread */
 #define HAWSER_WANT_CLOSE 8u      /* close the socket, then handle_closed; nothing else helps */
 #define HAWSER_WANT_TIMEOUT 16u   /* poll_timeout has changed */
-#define HAWSER_WANT_WAKE 32u      /* the window opened: wake connections of session_window_waiters */
+#define HAWSER_WANT_WAKE 32u      /* the window opened: wake those of session_window_waiters */
 #define HAWSER_WANT_PLACEMENT 64u /* the next received bytes belong into a task's buffer */
 #define HAWSER_WANT_ORDER 128u    /* (session) poll_order */
 #define HAWSER_WANT_FIN 256u      /* send no more: shutdown(SHUT_WR), go on receiving */
 
 /* The session: control thread ------------------------------------------------------------------ */
 
-/* How much memory a session of these options takes, all of it, for its whole life. 64-byte aligned. */
+/* How much memory a session of these options takes, all of it, for its whole life. */
 uint64_t hawser_session_bytes(const struct hawser_options *options);
 /* memory: zeroed, hawser_session_bytes() long, 64-byte aligned, outlives the session.
- * random seeds the ISID qualifier where isid_qualifier is 0: a root session's ISID must be the same at
- * each boot (RFC 7143 11.12.5), so a host gives a stable qualifier (1..0xffff) per session to a target. */
+ * random seeds the ISID qualifier where isid_qualifier is 0: a root session's ISID must be the same
+ * at each boot (RFC 7143 11.12.5), so a host gives a stable qualifier (1..0xffff) per session to a
+ * target. */
 struct hawser_session *hawser_session_create(void *memory, const struct hawser_options *options,
                                              uint16_t isid_qualifier, uint32_t random);
 struct hawser_connection *hawser_session_connection(struct hawser_session *session, uint32_t index);
@@ -238,7 +241,7 @@ enum hawser_order_kind {
     HAWSER_ORDER_RELEASE,
     /* Every connection asked for is logged in or has failed once since the last RELEASE. */
     HAWSER_ORDER_SETTLED,
-    /* The session is over (FREE), all sockets are closed; error says why (NONE: a Logout as asked). */
+    /* The session is over (FREE), all sockets are closed; error says why (NONE: a Logout). */
     HAWSER_ORDER_ENDED,
 };
 
@@ -291,8 +294,8 @@ struct hawser_report {
 
 /* Begin: orders the leading login. */
 uint32_t hawser_session_start(struct hawser_session *session, uint64_t now_ms);
-/* End it: Logout on every connection, the last one for the session; ENDED follows, at the latest after
- * twice logout_timeout. Before the first login: ends at once. */
+/* End it: Logout on every connection, the last one for the session; ENDED follows, at the latest
+ * after twice logout_timeout. Before the first login: ends at once. */
 uint32_t hawser_session_logout(struct hawser_session *session, uint64_t now_ms);
 /* End it without a word on the wire (grace is over). ENDED follows when all sockets are closed. */
 uint32_t hawser_session_abandon(struct hawser_session *session, uint64_t now_ms);
@@ -302,7 +305,11 @@ uint32_t hawser_session_handle_timeout(struct hawser_session *session, uint64_t 
 bool hawser_session_poll_order(struct hawser_session *session, struct hawser_order *order);
 uint64_t hawser_session_poll_timeout(struct hawser_session *session);
 
-enum hawser_session_state { HAWSER_SESSION_FREE = 1, HAWSER_SESSION_LOGGED_IN, HAWSER_SESSION_FAILED };
+enum hawser_session_state {
+    HAWSER_SESSION_FREE = 1,
+    HAWSER_SESSION_LOGGED_IN,
+    HAWSER_SESSION_FAILED,
+};
 
 struct hawser_session_snapshot {
     uint32_t state; /* enum hawser_session_state: RFC 7143 8.3 Q1, Q3, Q4 */
@@ -312,7 +319,7 @@ struct hawser_session_snapshot {
     uint32_t last_error; /* of any connection */
     uint32_t last_detail;
     uint32_t last_index;
-    uint32_t errors[HAWSER_PORTALS_MAX];  /* the last one of each portal, for "no portal logged in" */
+    uint32_t errors[HAWSER_PORTALS_MAX]; /* the last one of each portal: "no portal logged in" */
     uint32_t details[HAWSER_PORTALS_MAX];
     uint8_t isid[6];
     uint16_t tsih;
@@ -333,7 +340,7 @@ void hawser_session_window(const struct hawser_session *session,
 /* Takes the bit mask of connections that wait for the window and clears it. Any thread. */
 uint32_t hawser_session_window_waiters(struct hawser_session *session);
 
-/* A connection: its own thread ------------------------------------------------------------------ */
+/* A connection: its own thread ----------------------------------------------------------------- */
 
 /* An order CONNECT arrived; the host now connects TCP. Starts login_timeout. */
 uint32_t hawser_connection_start_connect(struct hawser_connection *connection,
@@ -354,7 +361,8 @@ uint32_t hawser_connection_logout(struct hawser_connection *connection, uint8_t 
                                   uint64_t now_ms);
 uint32_t hawser_connection_handle_timeout(struct hawser_connection *connection, uint64_t now_ms);
 uint64_t hawser_connection_poll_timeout(struct hawser_connection *connection);
-bool hawser_connection_poll_report(struct hawser_connection *connection, struct hawser_report *report);
+bool hawser_connection_poll_report(struct hawser_connection *connection,
+                                   struct hawser_report *report);
 
 /* Commands */
 #define HAWSER_DATA_NONE 0
@@ -392,9 +400,10 @@ bool hawser_connection_poll_completion(struct hawser_connection *connection,
 /* After handle_closed: the tasks that had not completed. Their buffers are the host's again. */
 bool hawser_connection_poll_parked(struct hawser_connection *connection, uint32_t *tag);
 
-/* Sending. What to send now, given room bytes of socket space: bytes of the engine's, then data of a
- * task. The same answer until handle_transmitted moves on; a partial send is fine. New commands take
- * their CmdSN here, immediately before they go out, so a host polls only when it will send at once. */
+/* Sending. What to send now, given room bytes of socket space: bytes of the engine's, then data of
+ * a task. The same answer until handle_transmitted moves on; a partial send is fine. New commands
+ * take their CmdSN here, immediately before they go out, so a host polls only when it will send at
+ * once. */
 struct hawser_transmit {
     const uint8_t *bytes;
     uint32_t bytes_length;
@@ -409,16 +418,17 @@ uint32_t hawser_connection_handle_transmitted(struct hawser_connection *connecti
                                               uint64_t now_ms);
 
 /* Receiving. Eats bytes and returns how many; *wants gets the mask. It stops early only with
- * WANT_PLACEMENT: the next bytes go to poll_placement's place, and handle_placed tells how many did.
- * After WANT_CLOSE every byte is eaten and ignored. Sends nothing, so it may run under the socket's
- * lock. */
+ * WANT_PLACEMENT: the next bytes go to poll_placement's place, and handle_placed tells how many
+ * did. After WANT_CLOSE every byte is eaten and ignored. Sends nothing, so it may run under the
+ * socket's lock. */
 struct hawser_placement {
     uint32_t tag;
     uint32_t offset; /* into the task's data; offset + length is within its length */
     uint32_t length;
 };
-uint32_t hawser_connection_handle_received(struct hawser_connection *connection, const uint8_t *bytes,
-                                           uint32_t length, uint64_t now_ms, uint32_t *wants);
+uint32_t hawser_connection_handle_received(struct hawser_connection *connection,
+                                           const uint8_t *bytes, uint32_t length, uint64_t now_ms,
+                                           uint32_t *wants);
 bool hawser_connection_poll_placement(struct hawser_connection *connection,
                                       struct hawser_placement *placement);
 uint32_t hawser_connection_handle_placed(struct hawser_connection *connection, uint32_t length);

@@ -12,6 +12,6 @@
 #define HAWSER_REQUEST_BYTES_MAX 8191
 #define HAWSER_ANSWER_BYTES_MAX 1024
 #define HAWSER_BUS_NAME "hawser"        /* /sys/bus/hawser/devices/hawserN */
-#define HAWSER_TRANSPORT_NAME "tcp_mcs" /* sorts after "tcp": open-iscsi stops at the first unknown */
+#define HAWSER_TRANSPORT_NAME "tcp_mcs" /* sorts after "tcp", lest open-iscsi stops reading */
 
 #endif

@@ -3,8 +3,8 @@
 #
 # What the hooks share. To be sourced after dracut-lib.sh.
 
-# Is this boot ours for sure? A generic initramfs holds this module on machines with a local disk as well:
-# there, no iBFT and no target is nothing to complain about.
+# Is this boot ours for sure? A generic initramfs holds this module on machines with a local disk as
+# well: there, no iBFT and no target is nothing to complain about.
 hawser_asked() {
     case " $(getcmdline) " in
         *" rd.hawser"* | *" netroot=iscsi:"* | *" root=iscsi:"* | *" rd.iscsi."*) return 0 ;;
@@ -20,7 +20,8 @@ hawser_root_device() {
     esac
 }
 
-# What rd.hawser.onfail= says. The cause is on the console already; returns if somebody leaves the shell.
+# What rd.hawser.onfail= says. The cause is on the console already; returns if somebody leaves the
+# shell.
 hawser_fail() {
     if [ "$(getarg rd.hawser.onfail=)" = reboot ]; then
         echo "hawser: $1: rebooting (rd.hawser.onfail=reboot)" > /dev/console

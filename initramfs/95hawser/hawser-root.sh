@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# initqueue job. `attach`: `hawser boot`, until the disk is there. `wait TURNS`: dracut found no root on it
-# for that many turns of its loop.
+# initqueue job. `attach`: `hawser boot`, until the disk is there. `wait TURNS`: dracut found no
+# root on it for that many turns of its loop.
 #
-# The loop does nothing else meanwhile: `hawser boot` itself waits for NICs, carrier and target, by events
-# and within rd.hawser.timeout=. Nothing here sleeps.
+# The loop does nothing else meanwhile: `hawser boot` itself waits for NICs, carrier and target, by
+# events and within rd.hawser.timeout=. Nothing here sleeps.
 
 type getarg > /dev/null 2>&1 || . /lib/dracut-lib.sh
 type label_uuid_to_dev > /dev/null 2>&1 || . /lib/dracut-dev-lib.sh
@@ -39,7 +39,9 @@ wait_for_root() {
     device=$(hawser_root_device)
     [ -n "$device" ] && [ ! -e "$device" ] || return
     # shellcheck disable=SC2154
-    echo "hawser: no root file system: ${root#block:}: not on the disks of the session; check root=" > /dev/console
+    device=${root#block:}
+    echo "hawser: no root file system: $device: not on the disks of the session; check root=" \
+        > /dev/console
     hawser_fail "no root file system"
 }
 

@@ -5,7 +5,8 @@
 # `hawser boot`; the hooks below only call it, wait for the disk, and obey rd.hawser.onfail=.
 # Written for dracut 059, for its own init as well as for systemd's.
 # For an image that is built from elsewhere than the installed system, the environment may say
-# HAWSER_PROGRAM (the `hawser` command), HAWSER_LIB (the folder of exit-root/) and HAWSER_NICS (drivers).
+# HAWSER_PROGRAM (the `hawser` command), HAWSER_LIB (the folder of exit-root/) and HAWSER_NICS
+# (drivers).
 
 hawser_program() {
     echo "${HAWSER_PROGRAM:-$(find_binary hawser)}"
@@ -17,9 +18,11 @@ check() {
     [[ -x $(hawser_program) ]] || return 1
     # Not require_kernel_modules: that one looks at the running system, even under --kmoddir.
     [[ $(find "$srcmods" -name 'hawser.ko*' -print -quit) ]] || return 1
-    # On its own only where it is wanted: in an image for this very host, if its root hangs on hawser.
+    # On its own only where it is wanted: in an image for this very host, if its root hangs on
+    # hawser.
     [[ $hostonly ]] || [[ $mount_needs ]] || return 0
-    [[ -d /sys/bus/hawser/devices ]] && compgen -G '/sys/bus/hawser/devices/*' > /dev/null || return 255
+    [[ -d /sys/bus/hawser/devices ]] && compgen -G '/sys/bus/hawser/devices/*' > /dev/null ||
+        return 255
 }
 
 depends() {
@@ -28,7 +31,8 @@ depends() {
 
 installkernel() {
     # Modular in Debian's kernel, and needed before there is a disk to load them from.
-    hostonly='' instmods hawser scsi_transport_iscsi sd_mod crc32c crc32c_intel libcrc32c crct10dif_pclmul crc_t10dif 8021q
+    hostonly='' instmods hawser scsi_transport_iscsi sd_mod crc32c crc32c_intel libcrc32c \
+        crct10dif_pclmul crc_t10dif 8021q
     if [[ $HAWSER_NICS ]]; then
         # shellcheck disable=SC2086
         hostonly='' instmods $HAWSER_NICS

@@ -10,8 +10,8 @@ type wait_for_dev > /dev/null 2>&1 || . /lib/dracut-dev-lib.sh
 
 # Without a file system by name (root=LABEL=..., root=UUID=...): the first whole LUN is the root.
 hawser_root_is_lun() {
-    echo 'SUBSYSTEM=="block", ENV{DEVTYPE}=="disk", SYMLINK=="disk/by-path/*-iscsi-*-lun-*", SYMLINK+="root"' \
-        > /etc/udev/rules.d/99-hawser-root.rules
+    local disk='SUBSYSTEM=="block", ENV{DEVTYPE}=="disk", SYMLINK=="disk/by-path/*-iscsi-*-lun-*"'
+    echo "$disk, SYMLINK+=\"root\"" > /etc/udev/rules.d/99-hawser-root.rules
     root=block:/dev/root
     rootok=1
     if [ -n "$DRACUT_SYSTEMD" ]; then

@@ -3,13 +3,14 @@
 #
 # pre-pivot hook (sourced by dracut): fills /run/initramfs, the exit root, from the initramfs.
 #
-# The contract: systemd-shutdown, after it unmounted what it can, "will switch root into /run/initramfs and
-# execute /shutdown there, with the verb as its argument" if that file is executable (bootup(7),
-# systemd-shutdown(8)). dracut fills that folder at shutdown, from an initrd in /boot. A diskless machine
-# has none there: its initrd came over HTTP and is gone. So it is filled now.
+# The contract: systemd-shutdown, after it unmounted what it can, "will switch root into
+# /run/initramfs and execute /shutdown there, with the verb as its argument" if that file is
+# executable (bootup(7), systemd-shutdown(8)). dracut fills that folder at shutdown, from an initrd
+# in /boot. A diskless machine has none there: its initrd came over HTTP and is gone. So it is
+# filled now.
 #
-# A mount of its own, since access(X_OK) fails on a /run that is noexec (dracut's own init mounts it so).
-# systemd leaves /run/initramfs and all below it alone when it unmounts.
+# A mount of its own, since access(X_OK) fails on a /run that is noexec (dracut's own init mounts it
+# so). systemd leaves /run/initramfs and all below it alone when it unmounts.
 
 hawser_fill_exit_root() {
     local file
@@ -31,4 +32,5 @@ hawser_fill_exit_root() {
 }
 
 # Without it the machine still leaves in order, but its root is only made read-only, not unmounted.
-hawser_fill_exit_root || warn "hawser: no exit root in /run/initramfs: the root will not be unmounted at power-off"
+hawser_fill_exit_root ||
+    warn "hawser: no exit root in /run/initramfs: the root will not be unmounted at power-off"
