@@ -119,7 +119,10 @@ TEST_CASE("tidy keeps the direction of includes", "[tidy]") {
     CHECK(findings_of("initiator/wire/a.h", "#include \"engine/session.h\"") == 1);
     CHECK(findings_of("initiator/wire/a.h", "#include \"../engine/session.h\"") == 1);
     CHECK(findings_of("initiator/engine/a.h", "#include \"wire/pdu.h\"") == 0);
-    CHECK(findings_of("initiator/engine/a.h", "#include \"abi/engine.h\"") == 1);
+    CHECK(findings_of("initiator/engine/a.h", "#include \"abi/engine.h\"") == 0);
+    CHECK(findings_of("initiator/engine/a.h", "#include \"abi/engine.hpp\"") == 1);
+    CHECK(findings_of("initiator/wire/a.h", "#include \"abi/engine.h\"") == 1);
+    CHECK(findings_of("initiator/engine/a.h", "#include \"kernel/glue.h\"") == 1);
     CHECK(findings_of("initiator/abi/engine.cpp", "#include \"engine/session.h\"") == 0);
     CHECK(findings_of("initiator/abi/engine.h", "#include \"engine/session.h\"") == 1);
     CHECK(findings_of("initiator/kernel/socket.c", "#include \"../engine/session.h\"") == 1);
