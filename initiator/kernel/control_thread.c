@@ -185,21 +185,22 @@ static void control_set_gate(struct glue_session *session)
 	WRITE_ONCE(session->gate, gate);
 }
 
-/* A hardware queue whose own connection takes no commands uses another one. */
+/* A hardware queue whose own connection takes no commands uses another one, in turn. */
 static void control_set_route(struct glue_session *session)
 {
 	u32 count = session->options.connection_count;
-	u32 i, step;
+	u8 accepting[HAWSER_CONNECTIONS_MAX];
+	u32 i, found = 0, next = 0;
 
+	for (i = 0; i < count; i++) {
+		if (READ_ONCE(session->connections[i].accepting))
+			accepting[found++] = i;
+	}
 	for (i = 0; i < count; i++) {
 		u32 index = i;
 
-		for (step = 0; step < count; step++) {
-			if (READ_ONCE(session->connections[(i + step) % count].accepting)) {
-				index = (i + step) % count;
-				break;
-			}
-		}
+		if (found && !READ_ONCE(session->connections[i].accepting))
+			index = accepting[next++ % found];
 		WRITE_ONCE(session->route[i], index);
 	}
 }
