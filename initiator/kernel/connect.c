@@ -137,6 +137,7 @@ static struct glue_session *disconnect_find(const char *name, char *reason)
 int glue_session_disconnect(const char *name, char *reason)
 {
 	struct glue_session *session = disconnect_find(name, reason);
+	bool failed;
 
 	if (IS_ERR(session))
 		return PTR_ERR(session);
@@ -151,7 +152,14 @@ int glue_session_disconnect(const char *name, char *reason)
 	WRITE_ONCE(session->grace_ends_ms, glue_now_ms() + session->options.grace_ms);
 	glue_session_kick(session);
 	connect_remove_disks(session);
-	snprintf(reason, HAWSER_ANSWER_BYTES_MAX, "disconnected %s", name);
+	failed = READ_ONCE(session->gate) == GATE_FAILED;
+	if (failed)
+		snprintf(reason, HAWSER_ANSWER_BYTES_MAX,
+			 "session=%s: no answer from %.160s within %u s of grace: given up without "
+			 "SYNCHRONIZE CACHE and Logout", name, session->options.target_name,
+			 session->options.grace_ms / 1000);
+	else
+		snprintf(reason, HAWSER_ANSWER_BYTES_MAX, "disconnected %s", name);
 	glue_session_destroy(session);
-	return 0;
+	return failed ? -ETIMEDOUT : 0;
 }

@@ -36,16 +36,23 @@ static bool shutdown_disk_is_dirty(struct scsi_device *sdev)
 	       atomic64_read(&disk->writes) != atomic64_read(&disk->synced);
 }
 
-/* Whether a disk with a write cache has completed writes that no SYNCHRONIZE CACHE has covered. */
+/*
+ * Whether a disk with a write cache has completed writes that no SYNCHRONIZE CACHE has covered.
+ * Disks that are being removed count too.
+ */
 bool glue_shutdown_dirty(struct glue_session *session)
 {
+	struct Scsi_Host *host = session->scsi_host;
 	struct scsi_device *sdev;
+	unsigned long flags;
 	bool dirty = false;
 
-	if (!session->scsi_host)
+	if (!host)
 		return false;
-	shost_for_each_device(sdev, session->scsi_host)
+	spin_lock_irqsave(host->host_lock, flags);
+	__shost_for_each_device(sdev, host)
 		dirty |= shutdown_disk_is_dirty(sdev);
+	spin_unlock_irqrestore(host->host_lock, flags);
 	return dirty;
 }
 
