@@ -56,6 +56,7 @@ install() {
     # The exit root is filled from this initramfs, before it goes: a list of what belongs there.
     inst_script "$exit_root/shutdown" /usr/lib/hawser/exit-root/shutdown
     inst_hook pre-pivot 90 "$exit_root/fill.sh"
+    # The last in the list is busybox itself: fill.sh makes it /bin/sh.
     list_with_libraries "$(find_binary busybox)" > "$initdir/usr/lib/hawser/exit-root/files"
 
     # dracut's own init needs these words of an emergency shell, and brings none of them.
@@ -70,7 +71,7 @@ install() {
 
 # A program, and the libraries that the loader would take for it (none, if it is static).
 list_with_libraries() {
-    echo "$1"
     # `ldd` fails on a static program: that is an answer too.
     ldd "$1" 2> /dev/null | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*/\1/p' || :
+    echo "$1"
 }

@@ -13,22 +13,21 @@
 # so). systemd leaves /run/initramfs and all below it alone when it unmounts.
 
 hawser_fill_exit_root() {
-    local file
-    mkdir -p /run/initramfs
-    mount -t tmpfs -o mode=0755,nosuid,nodev,size=16m hawser-exit-root /run/initramfs || return 1
-    mkdir -p /run/initramfs/oldroot /run/initramfs/etc || return 1
-    for file in bin sbin usr dev proc sys run tmp; do
-        mkdir -p "/run/initramfs/$file" || return 1
-    done
+    local exit_root=/run/initramfs file files='' folders=''
+    mkdir -p $exit_root
+    mount -t tmpfs -o mode=0755,nosuid,nodev,size=16m hawser-exit-root $exit_root || return 1
     while read -r file; do
-        mkdir -p "/run/initramfs/${file%/*}" && cp -L "$file" "/run/initramfs/$file" || return 1
-        # The library loader is looked for below /lib64, the shell as /bin/sh.
-        case $file in
-            */busybox) ln -sf "$file" /run/initramfs/bin/sh ;;
-        esac
+        files="$files $file"
+        folders="$folders $exit_root${file%/*}"
     done < /usr/lib/hawser/exit-root/files
+    # shellcheck disable=SC2086
+    mkdir -p $folders $exit_root/bin $exit_root/dev $exit_root/proc $exit_root/sys $exit_root/run \
+        $exit_root/tmp $exit_root/etc $exit_root/oldroot || return 1
+    # shellcheck disable=SC2086
+    cp -L --parents $files $exit_root || return 1
+    ln -s "${files##* }" $exit_root/bin/sh || return 1
     # Last: who finds it may rely on the rest.
-    cp /usr/lib/hawser/exit-root/shutdown /run/initramfs/shutdown
+    cp /usr/lib/hawser/exit-root/shutdown $exit_root/shutdown
 }
 
 # Without it the machine still leaves in order, but its root is only made read-only, not unmounted.
