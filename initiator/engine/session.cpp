@@ -203,7 +203,9 @@ uint64_t Session::poll_timeout() const {
         deadline = m_wait_until_ms;
     if (m_phase == SessionPhase::Running) {
         for (size_t i = 0; i < m_connections.size(); i++) {
-            if (m_slots[i].retry_ms < deadline) deadline = m_slots[i].retry_ms;
+            // A socket that is still closing has nothing to do at its time: CLOSED comes first.
+            if (m_slots[i].phase == SlotPhase::Idle && m_slots[i].retry_ms < deadline)
+                deadline = m_slots[i].retry_ms;
         }
     }
     return deadline;
