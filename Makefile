@@ -6,7 +6,7 @@
 # Each step needs the one before it; the steps run in parallel inside.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-shell deps build module images check check-unit check-qemu tidy format clean
+.PHONY: help demo demo-shell deps build module images check check-unit check-qemu fuzz tidy format clean
 
 JOBS ?= $(shell nproc)
 # Asked for when used, not when read: `make deps` may install the kernel that is then found.
@@ -38,11 +38,14 @@ check: deps build module images ## everything: style, units, module without warn
 	KDIR="$(KDIR)" $(CTEST) --parallel $(JOBS)
 
 check-unit: build/cmake/build.ninja ## unit tests alone: seconds, no root
-	cmake --build build/cmake --parallel $(JOBS) --target hawser-unit
+	cmake --build build/cmake --parallel $(JOBS) --target unit-programs
 	$(CTEST) --parallel $(JOBS) --label-regex '^unit$$'
 
 check-qemu: build module images ## machines alone; T=name picks scenarios by name
 	$(CTEST) --label-regex '^qemu$$' $(if $(T),--tests-regex "$(T)")
+
+fuzz: ## every parser and the stream under libFuzzer; SECONDS=60 is how long each
+	@mkdir -p build/fuzz && tests/fuzz/run build/fuzz all $(or $(SECONDS),60)
 
 tidy: build/cmake/build.ninja ## style as a test: lengths, includes, names, symbols
 	@cmake --build build/cmake --parallel $(JOBS) --target hawser-tidy
