@@ -64,35 +64,53 @@ static bool connect_is_over(struct glue_session *session)
 	return smp_load_acquire(&session->ended) || smp_load_acquire(&session->scanned);
 }
 
-/* Logs in and waits for the disks. On failure nothing of the session is left. */
+/* The further connections: logged in, or failed once. */
+static void connect_await_settled(struct glue_session *session)
+{
+	long bound = msecs_to_jiffies(session->options.login_timeout_ms + 1000);
+
+	wait_event_killable_timeout(session->changed,
+				    READ_ONCE(session->settled) || READ_ONCE(session->ended),
+				    bound);
+}
+
+/*
+ * Logs in and waits for the disks. On failure nothing of the session is left. The engine bounds the
+ * first login; the scan after it may take as long again.
+ */
 int glue_session_connect(struct glue_session *session, char *reason)
 {
+	const struct hawser_options *options = &session->options;
+	long bound = msecs_to_jiffies(2 * options->timeout_ms + options->login_timeout_ms);
+	const size_t size = HAWSER_ANSWER_BYTES_MAX;
+	long left;
 	int err;
 
 	glue_session_request(session, REQUEST_START);
-	err = wait_event_killable(session->changed, connect_is_over(session));
-	if (!err && READ_ONCE(session->scanned) && session->disks) {
-		/* The further connections: logged in, or failed once. */
-		wait_event_killable_timeout(session->changed,
-				READ_ONCE(session->settled) || READ_ONCE(session->ended),
-				msecs_to_jiffies(session->options.login_timeout_ms + 1000));
-		snprintf(reason, HAWSER_ANSWER_BYTES_MAX, "session %s", dev_name(&session->dev));
+	left = wait_event_killable_timeout(session->changed, connect_is_over(session), bound);
+	if (left > 0 && READ_ONCE(session->scanned) && session->disks) {
+		connect_await_settled(session);
+		snprintf(reason, size, "session %s", dev_name(&session->dev));
 		mutex_unlock(&session->removal);
 		return 0;
 	}
-	if (err) {
+	if (left < 0) {
 		err = -EINTR;
-		strscpy(reason, "interrupted", HAWSER_ANSWER_BYTES_MAX);
-		glue_session_request(session, REQUEST_ABANDON); /* frees a scan that waits */
+		strscpy(reason, "interrupted", size);
 	} else if (READ_ONCE(session->scanned)) {
 		err = -ENODEV;
-		snprintf(reason, HAWSER_ANSWER_BYTES_MAX, "logged in to %s, but it shows no %sLUN",
-			 session->options.target_name,
-			 session->options.lun_count ? "wanted " : "");
-	} else {
+		snprintf(reason, size, "logged in to %s, but it shows no %sLUN",
+			 options->target_name, options->lun_count ? "wanted " : "");
+	} else if (READ_ONCE(session->ended)) {
 		err = connect_errno(session->end_error);
 		connect_explain(session, reason);
+	} else {
+		err = -ETIMEDOUT;
+		snprintf(reason, size, "logged in to %s, but it does not tell its LUNs",
+			 options->target_name);
 	}
+	if (!READ_ONCE(session->scanned)) /* frees a scan that waits */
+		glue_session_request(session, REQUEST_ABANDON);
 	connect_remove_disks(session);
 	glue_session_destroy(session);
 	return err;

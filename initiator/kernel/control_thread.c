@@ -70,6 +70,16 @@ static void control_say(struct glue_session *session, struct glue_connection *co
 	}
 }
 
+static void control_say_end(struct glue_session *session)
+{
+	char why[128];
+
+	if (!session->end_error)
+		return;
+	glue_error_format(session->end_error, session->end_detail, why, sizeof(why));
+	dev_notice(&session->dev, "the session is over: %s\n", why);
+}
+
 static void control_take_reports(struct glue_session *session, u64 now_ms)
 {
 	struct hawser_report report;
@@ -132,6 +142,7 @@ static void control_take_orders(struct glue_session *session)
 		case HAWSER_ORDER_ENDED:
 			session->end_error = order.error;
 			session->end_detail = order.detail;
+			control_say_end(session);
 			smp_store_release(&session->ended, true);
 			wake_up_all(&session->changed);
 			break;

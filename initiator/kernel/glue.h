@@ -133,6 +133,7 @@ struct glue_session {
 	unsigned long events;
 	unsigned long requests;
 	wait_queue_head_t changed; /* scanned, settled or ended became true */
+	bool running; /* its threads do */
 	bool scanned;
 	bool settled;
 	bool ended;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * A NIC that goes away for good takes its connections with it at once. TCP would not notice: a
- * socket that is bound to the NIC waits for ever, and its unsent CmdSN holds up all other connections
- * of the session until a NOP-Out times out.
+ * socket that is bound to the NIC waits for ever, and its unsent CmdSN holds up all other
+ * connections of the session until a NOP-Out times out.
  *
  * A link that is merely down is left alone: it may be back before anybody's timer ends.
  */

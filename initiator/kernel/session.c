@@ -107,6 +107,7 @@ static int session_start_threads(struct glue_session *session)
 	for (i = 0; i < session->options.connection_count; i++)
 		wake_up_process(session->connections[i].thread);
 	wake_up_process(session->thread);
+	session->running = true;
 out:
 	free_cpumask_var(cpus);
 	return err;
@@ -175,6 +176,7 @@ static struct glue_session *session_allocate(const struct hawser_options *option
 	__module_get(THIS_MODULE); /* a session keeps the module */
 	session->index = index;
 	session_init(session, options);
+	mutex_lock(&session->removal); /* until glue_session_connect is done */
 	device_initialize(&session->dev);
 	session->dev.bus = &glue_bus;
 	session->dev.parent = glue_root;
@@ -188,6 +190,7 @@ static struct glue_session *session_allocate(const struct hawser_options *option
 		err = device_add(&session->dev);
 	}
 	if (err) {
+		mutex_unlock(&session->removal);
 		put_device(&session->dev);
 		return ERR_PTR(err);
 	}
@@ -206,7 +209,6 @@ struct glue_session *glue_session_create(const struct hawser_options *options, c
 	mutex_unlock(&glue_sessions_lock);
 	if (IS_ERR(session))
 		goto failed;
-	mutex_lock(&session->removal);
 	err = session_start_threads(session);
 	if (!err)
 		err = glue_sysfs_add(session);
@@ -230,7 +232,7 @@ void glue_session_destroy(struct glue_session *session)
 {
 	u64 bound_ms = 2 * session->options.logout_timeout_ms + 1000;
 
-	if (session->thread && session->connections[0].thread && !READ_ONCE(session->ended)) {
+	if (session->running && !READ_ONCE(session->ended)) {
 		glue_session_request(session, REQUEST_LOGOUT);
 		if (!wait_event_timeout(session->changed, smp_load_acquire(&session->ended),
 					msecs_to_jiffies(bound_ms))) {
@@ -240,7 +242,7 @@ void glue_session_destroy(struct glue_session *session)
 		}
 	}
 	/* What still comes in fails from here on. */
-	if (session->thread && session->connections[0].thread)
+	if (session->running)
 		glue_session_request(session, REQUEST_ABANDON);
 	cancel_work_sync(&session->scan);
 	glue_transport_remove(session);

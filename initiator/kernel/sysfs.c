@@ -67,7 +67,7 @@ static ssize_t sysfs_emit_keys(char *buffer, const struct hawser_keys *keys)
 		struct glue_session *session = sysfs_session(dev);                                 \
 		struct hawser_session_snapshot now;                                                \
 		struct hawser_window window;                                                       \
-                                                                                                   \
+												   \
 		sysfs_read(session, &now);                                                         \
 		hawser_session_window(session->engine, &window);                                   \
 		return sysfs_emit(buffer, format "\n", __VA_ARGS__);                               \
@@ -243,10 +243,18 @@ static struct connection_attribute connection_negotiated = {
 };
 
 static struct attribute *connection_attrs[] = {
-	&connection_state.attr,	      &connection_cid.attr,	   &connection_portal.attr,
-	&connection_source.attr,      &connection_nic.attr,	   &connection_commands.attr,
-	&connection_bytes_in.attr,    &connection_bytes_out.attr,  &connection_logins.attr,
-	&connection_losses.attr,      &connection_last_error.attr, &connection_negotiated.attr,
+	&connection_state.attr,
+	&connection_cid.attr,
+	&connection_portal.attr,
+	&connection_source.attr,
+	&connection_nic.attr,
+	&connection_commands.attr,
+	&connection_bytes_in.attr,
+	&connection_bytes_out.attr,
+	&connection_logins.attr,
+	&connection_losses.attr,
+	&connection_last_error.attr,
+	&connection_negotiated.attr,
 	NULL,
 };
 ATTRIBUTE_GROUPS(connection);

@@ -257,7 +257,7 @@ static int transport_user_scan(struct Scsi_Host *host, uint channel, uint id, u6
 static struct iscsi_transport transport = {
 	.owner = THIS_MODULE,
 	.name = HAWSER_TRANSPORT_NAME,
-	.caps = CAP_RECOVERY_L0 | CAP_MULTI_R2T | CAP_DATA_PATH_OFFLOAD,
+	.caps = CAP_RECOVERY_L0 | CAP_MULTI_R2T,
 	.create_session = transport_create_session,
 	.destroy_session = transport_destroy_session,
 	.create_conn = transport_create_conn,
