@@ -37,8 +37,8 @@ private:
     std::string text_;
 };
 
-// The text with everything that is not printable ASCII shown as \xNN, and cut: what a firmware, a target
-// or a command line wrote may hold terminal escapes.
+// The text with everything that is not printable ASCII shown as \xNN, and cut: what a firmware, a
+// target or a command line wrote may hold terminal escapes.
 std::string printable(std::string_view text, size_t shown_max = 200);
 
 }  // namespace hawser::user

@@ -31,7 +31,8 @@ private:
     void wait_for_links();
     void take_steps(const std::vector<Link>& links);
     void rename_if_wanted(size_t i);
-    size_t count_with_carrier() const;
+    bool is_needed(size_t i) const;
+    bool is_waited_for(size_t i) const;
     void report_missing(const std::vector<Link>& links);
     void collect_addresses();
     void lease_addresses();
@@ -67,9 +68,14 @@ void NetworkSetup::wait_for_links() {
     for (;;) {
         links = netlink_.links();
         take_steps(links);
-        const size_t ready = count_with_carrier();
-        if (ready == links_.size()) return;
-        if (ready != 0 && !any) {
+        bool all = true;
+        bool any_now = false;
+        for (size_t i = 0; i < links_.size(); ++i) {
+            all = all && !is_waited_for(i);
+            any_now = any_now || (is_needed(i) && has_carrier(i));
+        }
+        if (all) break;
+        if (any_now && !any) {
             any = true;
             deadline = std::min(deadline, Clock::now() + times_.until_rest);
         }
@@ -112,10 +118,15 @@ void NetworkSetup::rename_if_wanted(size_t i) {
     }
 }
 
-size_t NetworkSetup::count_with_carrier() const {
-    size_t ready = 0;
-    for (size_t i = 0; i < links_.size(); ++i) ready += has_carrier(i) || outcomes_[i].problem;
-    return ready;
+// A NIC that no portal goes through is set up too if it is there, but nobody waits for it.
+bool NetworkSetup::is_needed(size_t i) const {
+    return std::any_of(
+        plan_.portals.begin(), plan_.portals.end(),
+        [&](const PlannedPortal& portal) { return !portal.nic || *portal.nic == i; });
+}
+
+bool NetworkSetup::is_waited_for(size_t i) const {
+    return is_needed(i) && !has_carrier(i) && !outcomes_[i].problem;
 }
 
 void NetworkSetup::report_missing(const std::vector<Link>& links) {
