@@ -57,8 +57,10 @@ const Capture& Scenario::wire() {
     return *wire_;
 }
 
+// The firmware's last login comes milliseconds before the kernel's first line, the kernel's own
+// cannot come within its first half second.
 Capture Scenario::kernel_wire() {
-    return wire().since(report_.phase_at("kernel start").value_or(0)).logged_in();
+    return wire().since(report_.phase_at("kernel start").value_or(0) + 0.5).logged_in();
 }
 
 void Scenario::judge_wire(unsigned connections) {

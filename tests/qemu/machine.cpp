@@ -77,12 +77,13 @@ fs::path Machine::pcap(unsigned nic) const {
 Arguments Machine::arguments() {
     auto serial_log = options_.directory / (options_.name + "serial.log");
     fs::remove(serial_log);
-    // qemu64 has no SSE4.2 and no RDRAND; five-level page tables only cost time.
+    // qemu64 has no SSE4.2 and no RDRAND. Five-level page tables only cost time; and what says ERMS
+    // or FSRM is used byte by byte, which emulation does a byte at a time.
     Arguments line{"qemu-system-x86_64",
                    "-machine",
                    "pc,graphics=off",
                    "-cpu",
-                   "max,la57=off",
+                   "max,la57=off,erms=off,fsrm=off",
                    "-accel",
                    "tcg,thread=multi",
                    "-smp",

@@ -98,11 +98,14 @@ std::string Scenario::settings() const {
     if (plan_.connections != 0) {
         text += fmt::format("set connections {}\n", plan_.connections);
     }
+    // Emulated processors stand still for seconds when the host is busy: that is no dead link, and
+    // no stalled RCU.
     text += fmt::format(
         "set kernel vmlinuz\nset initrd initrd.img\nset root LABEL=hawser-root\n"
-        "set arguments rw console=ttyS0,115200 panic=-1 oops=panic {}\n"
+        "set arguments rw console=ttyS0,115200 panic=-1 oops=panic "
+        "rcupdate.rcu_cpu_stall_timeout=300 rd.hawser.option=noop_out_timeout={} {}\n"
         "set on-failure reboot\nset failure-ms 1000\nset onfail reboot\n",
-        plan_.arguments);
+        plan_.noop_out_timeout_s, plan_.arguments);
     return text;
 }
 
@@ -115,10 +118,9 @@ void Scenario::boot() {
     phase("firmware hands over to Linux", machine_->seconds(firmware.at));
     auto kernel = serial.expect("Linux version", k_step_limit);
     phase("kernel start", machine_->seconds(kernel.at));
-    auto mounted = serial.expect(
-        "EXT4-fs \\((sd[a-z]+)\\): mounted filesystem|hawser: .*: .*|"
-        "Kernel panic",
-        k_boot_limit, kernel.line);
+    auto mounted =
+        serial.expect("EXT4-fs \\((sd[a-z]+)\\): mounted filesystem|^hawser: no root|Kernel panic",
+                      k_boot_limit, kernel.line);
     if (mounted.text.find("EXT4-fs") == std::string::npos) {
         throw std::runtime_error("no root was mounted; the console says: " + mounted.text);
     }

@@ -27,8 +27,9 @@ struct Plan {
     unsigned portals = 4;          // portal i is reached by NIC i
     unsigned connections = 0;      // to ask for; 0: do not say, so one a portal
     unsigned max_connections = 8;  // what the target grants
-    std::string arguments{};       // more for the kernel's command line
-    bool on_terminal = false;      // the user sits at the console
+    unsigned noop_out_timeout_s = 30;
+    std::string arguments{};   // more for the kernel's command line
+    bool on_terminal = false;  // the user sits at the console
     std::function<void(double, const std::string&)> progress{};  // told of each phase as it comes
 };
 

@@ -77,8 +77,8 @@ ShellResult Shell::run(const std::string& command, Seconds limit) {
         }
         inside = inside || line.text == "HWBEGIN" + marker;
     }
-    // The newline before the end marker is ours.
-    if (result.output.ends_with("\n")) {
+    // As $(...) does; one newline, that before the end marker, is ours anyway.
+    while (result.output.ends_with("\n")) {
         result.output.pop_back();
     }
     seen_ = found->line + 1;

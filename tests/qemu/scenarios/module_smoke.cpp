@@ -89,7 +89,8 @@ void judge_console(DirectRun& run) {
     auto has = [&](const std::string& what, const std::string& expression) {
         report.check(what, serial.find(expression).has_value(), "console: no " + expression);
     };
-    has("a line that lacks a key is refused in words", "SMOKE refused: (portal|initiator): missing");
+    has("a line that lacks a key is refused in words",
+        "SMOKE refused: (portal|initiator): missing");
     has("an unknown key is refused by name", "SMOKE refused: .*nonsense");
     has("connect answers with the session's name", "SMOKE answer: session hawser0");
     has("the disk has the image's size and a write cache", "SMOKE disk: 131072 write back");
