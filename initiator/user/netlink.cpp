@@ -107,6 +107,8 @@ int take_address_attribute(const nlattr* attribute, void* data) {
 int take_address(const nlmsghdr* message, void* data) {
     const auto* info = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(message));
     if (info->ifa_family != AF_INET && info->ifa_family != AF_INET6) return MNL_CB_OK;
+    // What a router advertisement gave may go as it came; it is nothing to lean on.
+    if (info->ifa_family == AF_INET6 && (info->ifa_flags & IFA_F_PERMANENT) == 0) return MNL_CB_OK;
     AddressAttributes found;
     mnl_attr_parse(message, sizeof(*info), take_address_attribute, &found);
     // On a point-to-point link IFA_ADDRESS is the peer's, IFA_LOCAL ours.
