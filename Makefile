@@ -6,7 +6,8 @@
 # Each step needs the one before it; the steps run in parallel inside.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-shell deps build module images check check-unit check-qemu fuzz tidy format clean
+.PHONY: help demo demo-shell deps build module images check check-unit check-qemu fuzz tidy
+.PHONY: format clean
 
 JOBS ?= $(shell nproc)
 # Asked for when used, not when read: `make deps` may install the kernel that is then found.
