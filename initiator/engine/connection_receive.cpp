@@ -109,7 +109,7 @@ uint32_t Connection::handle_received(std::span<const uint8_t> bytes, uint64_t no
                 // What does not fit is of no use to us: sense and text of interest come first.
                 const uint32_t room = k_segment_bytes - m_segment_filled;
                 const uint32_t kept = step < room ? step : room;
-                __builtin_memcpy(&m_segment[m_segment_filled], from, kept);
+                __builtin_memcpy(m_segment.data() + m_segment_filled, from, kept);
                 m_segment_filled += kept;
                 m_stage_left -= step;
                 used += step;
