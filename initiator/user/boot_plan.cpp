@@ -406,6 +406,12 @@ void Planner::check() {
     if (plan_.portals.empty()) {
         problem("no portal", plan_.target.value, "give rd.hawser.portal=ADDRESS[:PORT]");
     }
+    const bool dhcp_everywhere = std::any_of(
+        parameters_.ip.begin(), parameters_.ip.end(),
+        [](const IpParameter& ip) { return ip.method == AddressMethod::dhcp && !ip.nic.is_set(); });
+    if (dhcp_everywhere && plan_.nics.empty()) {
+        problem("no NIC", "ip=dhcp", "is the NIC's driver in the initramfs?");
+    }
     if (plan_.portals.size() > k_portals_max) {
         problem("too many portals", fmt::format("{}", plan_.portals.size()),
                 fmt::format("give at most {}", k_portals_max));

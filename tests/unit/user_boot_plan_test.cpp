@@ -221,6 +221,9 @@ TEST_CASE("plan: what is missing is named", "[user][plan]") {
     };
     CHECK(causes(plan(std::nullopt, "rd.hawser.target=iqn.a")) ==
           std::vector<std::string>{"no initiator name", "no portal"});
+    CHECK(causes(plan(std::nullopt,
+                      "rd.hawser.target=iqn.a rd.hawser.initiator=iqn.b "
+                      "rd.hawser.portal=10.0.0.1 ip=dhcp")) == std::vector<std::string>{"no NIC"});
     std::string many = "rd.hawser.target=iqn.a rd.hawser.initiator=iqn.b";
     for (int i = 1; i <= 17; ++i) many += " rd.hawser.portal=10.0.0." + std::to_string(i);
     CHECK(causes(plan(std::nullopt, many)) == std::vector<std::string>{"too many portals"});
