@@ -107,8 +107,11 @@ int parse_and_run(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        const int code = app.exit(error);
-        return code == 0 ? 0 : exit_code(ExitStatus::usage);
+        if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+        const auto left = app.remaining();
+        const std::string value = left.empty() ? error.what() : "\"" + printable(left[0]) + "\"";
+        fmt::print(stderr, "hawser: bad usage: {}: `hawser --help` tells more\n", value);
+        return exit_code(ExitStatus::usage);
     }
     if (ibft_app->parsed()) return exit_code(run_ibft(ibft, places));
     if (boot_app->parsed()) return exit_code(run_boot(boot, places));
