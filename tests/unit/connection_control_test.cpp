@@ -87,8 +87,7 @@ TEST_CASE("Logout closes the session and FIN follows", "[RFC 7143 11.14]") {
     uint32_t tag = scene.submit(0, HAWSER_DATA_READ, 4096);
     scene.run();
     CHECK(scene.done_of(tag).completion.status == 0);
-    hawser_session_logout(scene.session, scene.now_ms);
-    scene.run();
+    scene.logout();
     auto requests = heard(scene, Opcode::LogoutRequest);
     REQUIRE(requests.size() == 1);
     CHECK(requests[0].as<wire::LogoutRequest>().reason == (wire::k_final | 0));
@@ -111,8 +110,7 @@ TEST_CASE("a Logout that is refused or not answered ends all the same", "[RFC 71
         peer.send(response, true);
         return true;
     };
-    hawser_session_logout(refused.session, refused.now_ms);
-    refused.run();
+    refused.logout();
     REQUIRE(refused.count_orders(HAWSER_ORDER_ENDED) == 1);
     CHECK(refused.orders.back().error == HAWSER_ERROR_LOGOUT_REFUSED);
     CHECK(refused.orders.back().detail == 3);
@@ -122,8 +120,7 @@ TEST_CASE("a Logout that is refused or not answered ends all the same", "[RFC 71
     silent.target.script = [](Peer&, const Pdu& pdu) {
         return pdu.kind() == Opcode::LogoutRequest;
     };
-    hawser_session_logout(silent.session, silent.now_ms);
-    silent.run();
+    silent.logout();
     CHECK(silent.count_orders(HAWSER_ORDER_ENDED) == 0);
     silent.pass(silent.options.logout_timeout_ms);
     REQUIRE(silent.count_orders(HAWSER_ORDER_ENDED) == 1);
@@ -141,8 +138,7 @@ TEST_CASE("after the Logout nothing more is sent", "[RFC 7143 11.14]") {
         peer.send(ping, false);
         return true;
     };
-    hawser_session_logout(scene.session, scene.now_ms);
-    scene.run();
+    scene.logout();
     CHECK(scene.target.peers[0].heard.back().kind() == Opcode::LogoutRequest);
 }
 

@@ -137,7 +137,7 @@ TEST_CASE("a WRITE in each of its four ways", "[RFC 7143 13.11]") {
         {"InitialR2T=No ImmediateData=Yes", 8192, 12000},
     };
     for (const Way& way : ways) {
-        for (uint32_t length : {512u, 8192u, 12000u, 60000u}) {
+        for (uint32_t length : {1u, 513u, 8191u, 8192u, 12001u, 60003u}) {
             INFO(way.keys << " " << length);
             Scene scene(std::string(way.keys) + " FirstBurstLength=12000", length);
             scene.login();
@@ -190,6 +190,81 @@ TEST_CASE("several R2Ts are answered in the order of their arrival", "[RFC 7143 
     }
     CHECK(ttts == std::vector<uint32_t>{0x100, 0x101, 0x102, 0x103});
     for (uint32_t ttt : ttts) CHECK(bytes[ttt] == 10000);
+}
+
+// A WRITE whose target sends R2Ts and then, before they are answered, an error.
+TEST_CASE("a WRITE that fails early takes back what it still owed", "[RFC 7143 11.4]") {
+    Scene scene("MaxOutstandingR2T=4 InitialR2T=Yes ImmediateData=No queue_depth=1");
+    scene.login();
+    scene.target.script = [&](Peer& peer, const Pdu& pdu) {
+        if (pdu.kind() != Opcode::ScsiCommand) return false;
+        Exchange exchange;
+        exchange.command = pdu.as<wire::ScsiCommand>();
+        scene.sides[0].mute = true;
+        for (uint32_t i = 0; i < 4; i++) peer.send_r2t(exchange, i * 9000, 9000, 0x100 + i);
+        peer.send_status(exchange, 2);
+        return true;
+    };
+    uint32_t tag = scene.submit(0, HAWSER_DATA_WRITE, 60000);
+    scene.run();
+    CHECK(scene.done_of(tag).completion.status == 2);
+    scene.sides[0].mute = false;
+    scene.target.script = nullptr;
+    // The slot is used again at once; nothing of the old command is sent in its name.
+    tag = scene.submit(0, HAWSER_DATA_WRITE, 20000, 16);
+    scene.run();
+    scene.good(tag);
+    scene.disk_is_buffer(tag, 16);
+    CHECK_FALSE(scene.target.numbers_wrong);
+    CHECK(scene.counters(0).losses == 0);
+    for (const Pdu& pdu : heard(scene, Opcode::DataOut))
+        CHECK(pdu.as<wire::DataOut>().target_transfer_tag.get() >= 0x7700);
+}
+
+// Sends one R2T; the error comes when some of its Data-Out is out. cut: and then TCP ends.
+void fail_in_the_middle(uint32_t seed, bool cut) {
+    Scene scene("FirstBurstLength=512 InitialR2T=Yes ImmediateData=No DefaultTime2Wait=0", seed);
+    scene.target.max_recv_data_segment_length = 65536;
+    scene.chunk_max = 200;
+    scene.login();
+    bool done = false;
+    scene.target.script = [&](Peer& peer, const Pdu& pdu) {
+        if (done || pdu.kind() != Opcode::ScsiCommand) return false;
+        done = true;
+        Exchange exchange;
+        exchange.command = pdu.as<wire::ScsiCommand>();
+        peer.send_r2t(exchange, 0, 40000, 0x100);
+        scene.after_bytes = 3000;
+        scene.then = [&scene, &peer, exchange, cut] {
+            peer.send_status(exchange, 2);
+            if (!cut) return;
+            scene.sides[0].mute = true;
+            peer.closed = true;
+        };
+        return true;
+    };
+    uint32_t tag = scene.submit(0, HAWSER_DATA_WRITE, 40000);
+    scene.run();
+    CHECK(scene.done_of(tag).completion.status == 2);
+    CHECK(scene.parked.empty());
+    CHECK(scene.counters(0).losses == (cut ? 1 : 0));
+    scene.sides[0].mute = false;
+    scene.pass(10000);
+    auto data_outs = heard(scene, Opcode::DataOut);
+    REQUIRE(data_outs.size() == (cut ? 0 : 1));
+    if (!cut) CHECK(data_outs[0].data.size() == 40000);
+    tag = scene.submit(0, HAWSER_DATA_WRITE, 4096, 8);
+    scene.run();
+    scene.good(tag);
+    scene.disk_is_buffer(tag, 8);
+}
+
+TEST_CASE("a WRITE that fails in the middle of a Data-Out ends after that PDU") {
+    for (uint32_t seed = 1; seed <= 10; seed++) fail_in_the_middle(seed, false);
+}
+
+TEST_CASE("a WRITE whose status came before its connection ended is complete") {
+    for (uint32_t seed = 1; seed <= 10; seed++) fail_in_the_middle(seed, true);
 }
 
 TEST_CASE("unsolicited data goes in the order of its commands", "[RFC 7143 4.2.5.2]") {

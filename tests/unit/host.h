@@ -2,7 +2,8 @@
 //
 // A host of the engine for unit tests: what the module's C glue is in the kernel. It carries
 // orders, reports and bytes between the engine and a scripted target, in virtual time, and cuts the
-// bytes at random places. Everything that comes out is kept for a test to look at.
+// bytes at random places. It polls only what a mask of HAWSER_WANT_* told it to, so that a bit that
+// is not set is a session that stands still. Everything that comes out is kept for a test.
 
 #pragma once
 
@@ -40,6 +41,10 @@ public:
         bool stuck = false;  // the socket takes and gives nothing
         bool mute = false;   // it takes nothing
         bool close_due = false;
+        bool transmit_due = false;
+        bool completion_due = false;
+        bool report_due = false;
+        uint64_t deadline_ms = HAWSER_NEVER;  // as of the last WANT_TIMEOUT
         std::deque<hawser_command> queue;
         uint32_t connects = 0;
     };
@@ -59,6 +64,15 @@ public:
         for (uint32_t i = 0; i < sides.size(); i++)
             sides[i].connection = hawser_session_connection(session, i);
         buffers.resize(options.queue_depth);
+    }
+
+    void logout() {
+        note(hawser_session_logout(session, now_ms));
+        run();
+    }
+    void abandon() {
+        note(hawser_session_abandon(session, now_ms));
+        run();
     }
 
     // The session logs in, all of it.
@@ -89,9 +103,8 @@ public:
     }
 
     uint64_t next_deadline() {
-        uint64_t next = hawser_session_poll_timeout(session);
-        for (Side& side : sides)
-            next = std::min(next, hawser_connection_poll_timeout(side.connection));
+        uint64_t next = session_deadline_ms;
+        for (Side& side : sides) next = std::min(next, side.deadline_ms);
         return next;
     }
 
@@ -172,7 +185,9 @@ public:
     std::vector<uint32_t> portals_down;  // refuse TCP
     uint32_t chunk_max = 700;            // bytes handed over at once, 1 at least
     bool hold_parked = false;            // do not submit parked commands again
-    int cut_wanted = -1;                 // from within a script: cut this connection soon
+    uint32_t after_bytes = 0;            // when so many more were sent, `then` happens
+    std::function<void()> then;
+    int cut_wanted = -1;  // from within a script: cut this connection soon
 
     uint32_t count_orders(uint32_t kind) const {
         uint32_t count = 0;
@@ -181,19 +196,38 @@ public:
     }
 
 private:
-    void note(uint32_t) { moved = true; }  // every poll is made on every step, so masks only wake
-    void note_connection(uint32_t index, uint32_t wants) {
+    void note(uint32_t wants) {
         moved = true;
-        if (wants & HAWSER_WANT_CLOSE) sides[index].close_due = true;
-        if (wants & HAWSER_WANT_FIN) sides[index].fin = target.peers[index].eof = true;
+        if (wants & HAWSER_WANT_ORDER) order_due = true;
+        if (wants & HAWSER_WANT_TIMEOUT) session_deadline_ms = hawser_session_poll_timeout(session);
+    }
+
+    void note_connection(uint32_t index, uint32_t wants) {
+        Side& side = sides[index];
+        moved = true;
+        if (wants & HAWSER_WANT_CLOSE) side.close_due = true;
+        if (wants & HAWSER_WANT_FIN) side.fin = target.peers[index].eof = true;
+        if (wants & HAWSER_WANT_TRANSMIT) side.transmit_due = true;
+        if (wants & HAWSER_WANT_COMPLETION) side.completion_due = true;
+        if (wants & HAWSER_WANT_REPORT) side.report_due = true;
+        if (wants & HAWSER_WANT_TIMEOUT)
+            side.deadline_ms = hawser_connection_poll_timeout(side.connection);
+        if (!(wants & HAWSER_WANT_WAKE)) return;
+        uint32_t waiters = hawser_session_window_waiters(session);
+        for (uint32_t i = 0; i < sides.size(); i++)
+            if (waiters >> i & 1) sides[i].transmit_due = true;
     }
 
     void fire_timeouts() {
-        if (hawser_session_poll_timeout(session) <= now_ms)
+        if (session_deadline_ms <= now_ms) {
             note(hawser_session_handle_timeout(session, now_ms));
-        for (uint32_t i = 0; i < sides.size(); i++)
-            if (hawser_connection_poll_timeout(sides[i].connection) <= now_ms)
-                note_connection(i, hawser_connection_handle_timeout(sides[i].connection, now_ms));
+            session_deadline_ms = hawser_session_poll_timeout(session);
+        }
+        for (uint32_t i = 0; i < sides.size(); i++) {
+            if (sides[i].deadline_ms > now_ms) continue;
+            note_connection(i, hawser_connection_handle_timeout(sides[i].connection, now_ms));
+            sides[i].deadline_ms = hawser_connection_poll_timeout(sides[i].connection);
+        }
     }
 
     bool step() {
@@ -201,8 +235,11 @@ private:
         if (cut_wanted >= 0 && sides[static_cast<size_t>(cut_wanted)].up)
             cut(static_cast<uint32_t>(cut_wanted));
         cut_wanted = -1;
-        if (hawser_session_poll_timeout(session) <= now_ms) fire_timeouts();
-        for (hawser_order order; hawser_session_poll_order(session, &order);) carry_out(order);
+        if (session_deadline_ms <= now_ms) fire_timeouts();
+        if (order_due) {
+            order_due = false;
+            for (hawser_order order; hawser_session_poll_order(session, &order);) carry_out(order);
+        }
         for (uint32_t i = 0; i < sides.size(); i++) {
             submit_queued(i);
             transmit(i);
@@ -267,7 +304,7 @@ private:
     void submit_queued(uint32_t index) {
         Side& side = sides[index];
         while (!side.queue.empty() && hawser_connection_accepts(side.connection)) {
-            note(hawser_connection_submit(side.connection, &side.queue.front()));
+            note_connection(index, hawser_connection_submit(side.connection, &side.queue.front()));
             side.queue.pop_front();
         }
     }
@@ -276,9 +313,9 @@ private:
         Side& side = sides[index];
         hawser_transmit what;
         uint32_t room = 68 + random() % 4096;
-        if (!side.up || side.fin || side.stuck || side.mute ||
-            !hawser_connection_poll_transmit(side.connection, room, &what))
-            return;
+        if (!side.up || side.fin || side.stuck || side.mute || !side.transmit_due) return;
+        side.transmit_due = hawser_connection_poll_transmit(side.connection, room, &what);
+        if (!side.transmit_due) return;
         Bytes bytes(what.bytes, what.bytes + what.bytes_length);
         if (what.data_length) {
             REQUIRE(in_use.count(what.tag));
@@ -293,6 +330,7 @@ private:
         note_connection(index,
                         hawser_connection_handle_transmitted(side.connection, length, now_ms));
         target.peers[index].take(bytes.data(), length);
+        if (after_bytes && (after_bytes -= std::min(after_bytes, length)) == 0) then();
     }
 
     void receive(uint32_t index) {
@@ -318,6 +356,7 @@ private:
             used += hawser_connection_handle_received(
                 side.connection, rest.data(), static_cast<uint32_t>(rest.size()), now_ms, &wants);
             REQUIRE(used <= length);
+            REQUIRE((used == length || wants & HAWSER_WANT_PLACEMENT));
             note_connection(index, wants);
             used += place(index, chunk, used);
         }
@@ -340,31 +379,36 @@ private:
     void close(uint32_t index) {
         Side& side = sides[index];
         if (!side.close_due) return;
-        side.close_due = side.open = side.up = false;
-        note(hawser_connection_handle_closed(side.connection, now_ms));
+        side.close_due = side.open = side.up = side.transmit_due = false;
+        note_connection(index, hawser_connection_handle_closed(side.connection, now_ms));
     }
 
     void poll(uint32_t index) {
-        hawser_connection* connection = sides[index].connection;
-        for (hawser_completion completion;
-             hawser_connection_poll_completion(connection, &completion);) {
+        Side& side = sides[index];
+        hawser_completion completion;
+        while (side.completion_due &&
+               hawser_connection_poll_completion(side.connection, &completion)) {
             Bytes sense(completion.sense, completion.sense + completion.sense_length);
             done.push_back({completion, sense, index});
             REQUIRE(in_use.erase(completion.tag) == 1);
             moved = true;
         }
-        for (uint32_t tag; hawser_connection_poll_parked(connection, &tag);) {
+        side.completion_due = false;
+        if (!side.report_due) return;
+        side.report_due = false;
+        for (uint32_t tag; hawser_connection_poll_parked(side.connection, &tag);) {
             REQUIRE(in_use.count(tag));
             parked.push_back(tag);
-            moved = true;
         }
-        for (hawser_report report; hawser_connection_poll_report(connection, &report);) {
+        for (hawser_report report; hawser_connection_poll_report(side.connection, &report);) {
             reports.push_back(report);
             note(hawser_session_handle_report(session, &report, now_ms));
         }
     }
 
     Bytes memory;
+    uint64_t session_deadline_ms = HAWSER_NEVER;
+    bool order_due = false;
     bool moved = false;
     uint64_t steps = 0;
 };

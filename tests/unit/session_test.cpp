@@ -259,6 +259,23 @@ TEST_CASE("the loss of one connection reinstates the session", "[RFC 7143 6.3.5]
     }
 }
 
+TEST_CASE("a connection that waits for the window is woken by its sibling", "[RFC 7143 4.2.2.1]") {
+    Host host("", 2);
+    host.target.window = 2;
+    host.start();
+    host.target.script = swallow;
+    for (int i = 0; i < 4; i++) host.submit(0, HAWSER_DATA_NONE, 0);
+    host.run();
+    CHECK(host.counters(0).commands == 2);
+    wire::NopIn news;
+    news.initiator_task_tag = wire::k_reserved_tag;
+    news.target_transfer_tag = wire::k_reserved_tag;
+    host.target.peers[1].send(news, false);
+    host.run();
+    CHECK(host.counters(0).commands == 4);
+    CHECK(hawser_session_window_waiters(host.session) == 0);
+}
+
 TEST_CASE("siblings are read to their end, and what they complete counts", "[RFC 7143 7.1.4.3]") {
     Host host("", 2);
     host.start();
@@ -282,6 +299,7 @@ TEST_CASE("siblings are read to their end, and what they complete counts", "[RFC
     host.run();
     CHECK(host.done_of(tag).completion.status == 0);
     CHECK(host.buffers[tag] == Bytes(512, 0x29));
+    CHECK(host.counters(1).losses == 0);
     host.target.script = nullptr;
     host.target.peers[1].lingers = false;
     host.pass(10000);
@@ -329,6 +347,7 @@ TEST_CASE("a target that is away comes back after long") {
     Host host("DefaultTime2Wait=0 root=yes", 2);
     host.start();
     host.target.script = swallow;
+    host.target.window = 4;  // most of them wait for the window
     auto tags = submit_many(host, 20);
     host.run();
     host.target.script = nullptr;
@@ -387,8 +406,7 @@ TEST_CASE("Logout of four connections: each its own, the last one the session's"
           "[RFC 7143 11.14]") {
     Host host("", 4);
     host.start();
-    hawser_session_logout(host.session, host.now_ms);
-    host.run();
+    host.logout();
     REQUIRE(host.count_orders(HAWSER_ORDER_ENDED) == 1);
     CHECK(host.orders.back().error == HAWSER_ERROR_NONE);
     uint32_t of_connection = 0, of_session = 0;
@@ -408,8 +426,7 @@ TEST_CASE("Logout ends though connections die meanwhile") {
     Host host("", 3);
     host.start();
     host.target.script = [](Peer&, const Pdu& pdu) { return pdu.kind() == Opcode::LogoutRequest; };
-    hawser_session_logout(host.session, host.now_ms);
-    host.run();
+    host.logout();
     host.cut(1);
     host.pass(2 * host.options.logout_timeout_ms);
     CHECK(host.count_orders(HAWSER_ORDER_ENDED) == 1);
@@ -428,8 +445,7 @@ TEST_CASE("a session is abandoned without a word, wherever it is") {
         if (when) host.cut(0);
         host.pass(when);
         for (Peer& peer : host.target.peers) peer.heard.clear();
-        hawser_session_abandon(host.session, host.now_ms);
-        host.run();
+        host.abandon();
         CHECK(host.count_orders(HAWSER_ORDER_ENDED) == 1);
         for (Peer& peer : host.target.peers)
             for (const Pdu& pdu : peer.heard) CHECK(pdu.kind() != Opcode::LogoutRequest);
@@ -439,12 +455,29 @@ TEST_CASE("a session is abandoned without a word, wherever it is") {
     }
 }
 
+TEST_CASE("a new session's window is the new target's", "[RFC 7143 11.12.8]") {
+    Host host("DefaultTime2Wait=0");
+    host.start();
+    host.target.window = 2;
+    host.cut(0);
+    host.pass(5000);
+    REQUIRE(logged_in(host) == 1);
+    host.target.script = swallow;
+    host.target.peers[0].heard.clear();
+    for (int i = 0; i < 10; i++) host.submit(0, HAWSER_DATA_NONE, 0);
+    host.run();
+    CHECK(host.target.peers[0].heard.size() == 2);
+    CHECK_FALSE(host.target.numbers_wrong);
+}
+
 TEST_CASE("an old epoch's report changes nothing") {
     Host host("DefaultTime2Wait=0", 2);
     host.start();
+    uint32_t first_epoch = host.snapshot().epoch;
     host.cut(0);
     host.pass(10000);
     REQUIRE(host.snapshot().reinstatements == 1);
+    CHECK(host.snapshot().epoch == first_epoch + 1);
     hawser_report old = {};
     old.kind = HAWSER_REPORT_LOST;
     old.epoch = host.snapshot().epoch - 1;
