@@ -160,6 +160,11 @@ static void control_publish(struct glue_session *session)
 	hawser_session_read(session->engine, &snapshot);
 	if (snapshot.state != HAWSER_SESSION_LOGGED_IN)
 		session->released = false;
+	if (snapshot.connections_granted != session->snapshot.connections_granted &&
+	    snapshot.state == HAWSER_SESSION_LOGGED_IN &&
+	    snapshot.connections_granted < session->options.connection_count)
+		dev_notice(&session->dev, "target grants %u of %u connections\n",
+			   snapshot.connections_granted, session->options.connection_count);
 	spin_lock_irq(&session->lock);
 	session->snapshot = snapshot;
 	spin_unlock_irq(&session->lock);
