@@ -7,7 +7,7 @@
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-shell deps build module images check check-unit check-qemu fuzz tidy
-.PHONY: format clean
+.PHONY: format clean programs
 
 JOBS ?= $(shell nproc)
 # Asked for when used, not when read: `make deps` may install the kernel that is then found.
@@ -15,10 +15,10 @@ KDIR ?= $(or $(KERNEL_DIR),$(shell tools/kernel-dir))
 CTEST = ctest --test-dir build/cmake --output-on-failure --no-tests=error
 
 ##@ See it
-demo: deps build module images ## boot a diskless machine over one session of four connections
+demo: deps images ## boot a diskless machine over one session of four connections
 	build/bin/hawser-demo
 
-demo-shell: deps build module images ## the same machine, a console login, until you power it off
+demo-shell: deps images ## the same machine, a console login, until you power it off
 	build/bin/hawser-demo --shell
 
 ##@ Build
@@ -31,7 +31,11 @@ build: build/cmake/build.ninja ## programs and tests, to build/bin
 module: ## build/module/hawser.ko; KDIR=... (or KERNEL_DIR=) chooses the kernel
 	KDIR="$(KDIR)" tools/build-module build/module
 
-images: build module ## build/images: vmlinuz, initrd.img, boot.ipxe, root.img
+# What a machine is made of and run by; not the tests, which take longer to compile.
+programs: build/cmake/build.ninja
+	cmake --build build/cmake --parallel $(JOBS) --target hawser hawser-demo
+
+images: programs module ## build/images: vmlinuz, initrd.img, boot.ipxe, root.img
 	images/build
 
 ##@ Check
