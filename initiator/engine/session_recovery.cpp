@@ -192,6 +192,10 @@ uint32_t Session::handle_report(const hawser_report& report, uint64_t now_ms) {
             break;
         case HAWSER_REPORT_LOGGED_OUT:
             m_slots[report.index].phase = SlotPhase::Closing;
+            // It closes the session whole (RFC 7143 11.14): what became of a sibling's own Logout
+            // is no matter then. istgt, asked on several at once, closes some without an answer.
+            if (m_phase == SessionPhase::LoggingOutLast && report.index == m_last_logout)
+                m_end_error = m_end_detail = HAWSER_ERROR_NONE;
             break;
         case HAWSER_REPORT_LOGOUT_REQUESTED:
             // Taken as the loss that it announces: the target will close within `detail` seconds.
