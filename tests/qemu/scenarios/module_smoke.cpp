@@ -36,7 +36,8 @@ done
 ls -l /dev/hawser
 ask "connect target={0}"
 ask "connect nonsense=1"
-ask "connect target={0} initiator=iqn.2026-11.hawser:smoke portal=10.0.10.2:{1},nic=eth0 portal=10.0.11.2:{1},nic=eth1"
+portals="portal=10.0.10.2:{1},nic=eth0 portal=10.0.11.2:{1},nic=eth1"
+ask "connect target={0} initiator=iqn.2026-11.hawser:smoke $portals"
 grep -r . /sys/bus/hawser/devices/hawser0/ 2>/dev/null | grep -v -e /power/ -e /host -e uevent
 D=/dev/sda
 [ -b $D ] && say "disk: $(cat /sys/block/sda/size) $(cat /sys/class/scsi_disk/*/cache_type)"
