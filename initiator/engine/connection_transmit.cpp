@@ -167,7 +167,11 @@ void Connection::append_command(Task& task) {
             immediate = burst < m_keys.max_xmit_data_segment_length
                             ? burst
                             : m_keys.max_xmit_data_segment_length;
-        if (m_keys.initial_r2t == 0) unsolicited = burst - immediate;
+        // With siblings a command may reach the target before its turn. LIO (6.1) takes unsolicited
+        // Data-Out for it as a protocol error and drops the session; InitialR2T=No permits such
+        // data, it demands none (RFC 7143 13.10).
+        if (m_keys.initial_r2t == 0 && m_keys.max_connections <= 1)
+            unsolicited = burst - immediate;
     }
     if (unsolicited == 0) header.flags |= wire::k_final;
     header.data_segment_length = immediate;

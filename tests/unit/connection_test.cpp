@@ -282,6 +282,24 @@ TEST_CASE("unsolicited data goes in the order of its commands", "[RFC 7143 4.2.5
     CHECK(sequences == commands);
 }
 
+// LIO takes unsolicited Data-Out of a command that is not its turn yet as a protocol error.
+TEST_CASE("with siblings a command's data beyond the immediate waits for R2T",
+          "[RFC 7143 13.10]") {
+    Host host("InitialR2T=No FirstBurstLength=65536 MaxRecvDataSegmentLength=8192", 2);
+    host.start();
+    REQUIRE(host.state(1) == HAWSER_CONNECTION_LOGGED_IN);
+    host.target.peers[0].heard.clear();
+    uint32_t tag = host.submit(0, HAWSER_DATA_WRITE, 40000);
+    host.run();
+    CHECK(host.done_of(tag).completion.status == 0);
+    CHECK((heard(host, Opcode::ScsiCommand).at(0).as<wire::ScsiCommand>().flags & wire::k_final) !=
+          0);
+    std::vector<Pdu> data = heard(host, Opcode::DataOut);
+    CHECK_FALSE(data.empty());
+    for (const Pdu& pdu : data)
+        CHECK(pdu.as<wire::DataOut>().target_transfer_tag.get() != wire::k_reserved_tag);
+}
+
 TEST_CASE("many commands of all kinds, every byte compared", "[RFC 7143 4.2.2.1]") {
     for (uint32_t seed = 1; seed <= 8; seed++) {
         Scene scene("queue_depth=64", seed);
