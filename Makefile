@@ -7,7 +7,7 @@
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-shell deps build module images check check-unit check-qemu fuzz tidy
-.PHONY: format clean programs
+.PHONY: sim format clean programs
 
 JOBS ?= $(shell nproc)
 # Asked for when used, not when read: `make deps` may install the kernel that is then found.
@@ -51,6 +51,11 @@ check-qemu: build module images ## machines alone; T=name picks scenarios by nam
 
 fuzz: ## every parser and the stream under libFuzzer; SECONDS=60 is how long each
 	@mkdir -p build/fuzz && tests/fuzz/run build/fuzz all $(or $(SECONDS),60)
+
+sim: build/cmake/build.ninja ## sessions under faults in virtual time; SEEDS=1000, FIRST=1
+	@cmake --build build/cmake --parallel $(JOBS) --target hawser-sim
+	build/bin/hawser-sim --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1)
+	build/bin/hawser-sim --canary all --seeds 400
 
 tidy: build/cmake/build.ninja ## style as a test: lengths, includes, names, symbols
 	@cmake --build build/cmake --parallel $(JOBS) --target hawser-tidy

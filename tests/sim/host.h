@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The initiator's host in the simulated world: what the module's glue is in the kernel, over the C
+// ABI alone. Each connection is a thread, the session another; messages between them take time, and
+// nobody looks at what no mask told of: a wake-up that is missing is a command that hangs.
+
+#pragma once
+
+#include <deque>
+#include <memory>
+
+#include "abi/engine.h"
+#include "network.h"
+#include "workload.h"
+
+namespace hawser::sim {
+
+class Host {
+public:
+    Host(World& world, Network& network, Workload& workload, const Scenario& scenario);
+
+    void start();
+    void logout();
+    void submit(std::unique_ptr<Operation> operation);
+
+    size_t unfinished() const { return m_waiting.size() + m_in_flight; }
+    uint64_t oldest_us() const;
+    bool ended() const { return m_ended; }
+    uint32_t end_error() const { return m_end_error; }
+    bool all_closed() const;
+    // Every connection that the target grants is logged in.
+    bool is_whole() const;
+    hawser_session_snapshot snapshot() const;
+    std::string describe() const;
+
+private:
+    class Port : public Endpoint {
+    public:
+        void handle_bytes(Link& link, const Bytes& bytes) override;
+        void handle_fin(Link& link) override;
+        void handle_reset(Link& link) override;
+        void handle_room(Link& link) override;
+        void handle_connected(Link& link, bool succeeded) override;
+
+        Host* host = nullptr;
+        uint32_t index = 0;
+        hawser_connection* connection = nullptr;
+        Link* link = nullptr;
+        bool up = false;
+        bool fin = false;
+        bool armed = false;
+        bool pump_due = false;
+        bool close_due = false;
+        bool logged_in = false;
+        uint64_t timer_ms = HAWSER_NEVER;       // when an event comes
+        uint64_t told_timer_ms = HAWSER_NEVER;  // what poll_timeout last said
+        std::deque<hawser_order> orders;
+    };
+
+    // host.cpp: threads, messages, timers
+    void obey(const hawser_order& order);
+    void connect(const hawser_order& order);
+    void take_orders();
+    void give_report(const hawser_report& report);
+    void handle_report(const hawser_report& report);
+    void watch_session_timer();
+    void watch_timer(Port& port, uint32_t wants);
+    void after(Port& port, uint32_t wants);
+    void wake();
+    void schedule_close(Port& port, bool orderly);
+    void note_loss(Port& port, const hawser_report& report);
+
+    // host_data.cpp: bytes and commands
+    void arm(Port& port);
+    void pump(Port& port);
+    void receive(Port& port, const Bytes& bytes);
+    uint32_t place(Port& port, const Bytes& bytes, uint32_t used);
+    void take_completions(Port& port);
+    void take_parked(Port& port);
+    void complete(const hawser_completion& completion);
+    void dispatch();
+    void give(Port& port, uint32_t tag, std::unique_ptr<Operation> operation);
+
+    World& m_world;
+    Network& m_network;
+    Workload& m_workload;
+    const Scenario& m_scenario;
+    hawser_options m_options{};
+    std::unique_ptr<uint8_t, void (*)(void*)> m_memory;
+    hawser_session* m_session = nullptr;
+    std::vector<std::unique_ptr<Port>> m_ports;
+    std::deque<hawser_report> m_reports;
+    std::deque<std::unique_ptr<Operation>> m_waiting;
+    std::vector<std::unique_ptr<Operation>> m_tags;
+    size_t m_in_flight = 0;
+    uint64_t m_session_timer_ms = HAWSER_NEVER;
+    uint64_t m_wait_until_ms = 0;  // Time2Wait, as we reckon it
+    bool m_lost = false;           // since the last leading login
+    uint32_t m_time2wait_s = 0;
+    bool m_dispatch_due = false;
+    bool m_ended = false;
+    uint32_t m_end_error = 0;
+};
+
+}  // namespace hawser::sim

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The dice of a scenario.
+
+#include "scenario.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace hawser::sim {
+
+Canary canary_of(const std::string& name) {
+    constexpr Canary k_values[] = {Canary::LateWrite,   Canary::LostWrite,  Canary::ForgottenTask,
+                                   Canary::StaleWindow, Canary::EarlyLogin, Canary::Deaf,
+                                   Canary::WrongPlace};
+    for (size_t i = 0; i < std::size(k_canaries); i++) {
+        if (name == k_canaries[i]) return k_values[i];
+    }
+    if (!name.empty()) throw std::invalid_argument(name + " is no canary");
+    return Canary::None;
+}
+
+Scenario::Scenario(Random& random) {
+    constexpr uint32_t k_connections[] = {1, 2, 4, 4, 8};
+    constexpr uint32_t k_windows[] = {1, 2, 4, 16, 64};
+    constexpr uint32_t k_segments[] = {512, 1024, 4096, 8192, 65536};
+    constexpr uint32_t k_bursts[] = {512, 4096, 16384, 262144};
+    manners = random.chance(50) ? Manners::Tgt : Manners::Lio;
+    connections = random.pick(k_connections);
+    portals = static_cast<uint32_t>(random.between(1, connections));
+    granted =
+        random.chance(70) ? connections : static_cast<uint32_t>(random.between(1, connections));
+    queue_depth = static_cast<uint32_t>(random.between(1, 32));
+    window = random.pick(k_windows);
+    time2wait_s = random.chance(30) ? 0 : static_cast<uint32_t>(random.between(1, 3));
+    target_segment = random.pick(k_segments);
+    initiator_segment = random.pick(k_segments);
+    max_burst = random.pick(k_bursts);
+    first_burst = std::min(max_burst, random.pick(k_bursts));
+    max_outstanding_r2t = static_cast<uint32_t>(random.between(1, 4));
+    initial_r2t = random.chance(50);
+    immediate_data = random.chance(60);
+    extra_login_round = random.chance(30);
+    status_in_data_in = random.chance(50);
+    backend_us = random.between(50, 2000);
+    slow_backend_us = random.chance(50) ? random.between(100000, 3000000) : 20000;
+    linger_us = time2wait_s == 0 ? 0 : time2wait_s * uint64_t{1000000} - 400000;
+    fault_every_us = random.chance(10) ? 0 : random.between(1500000, 20000000);
+    pings = fault_every_us != 0 || random.chance(20);
+    busy_us = random.between(30, 120) * 1000000;
+    blocks = static_cast<uint32_t>(random.between(8, 64));
+}
+
+std::string Scenario::option_line() const {
+    std::string line = "target=iqn.a:disk initiator=iqn.a:node timeout=3600";
+    for (uint32_t i = 0; i < portals; i++) line += fmt::format(" portal=10.0.{}.2", i + 1);
+    line += fmt::format(" connections={} queue_depth={} MaxRecvDataSegmentLength={}", connections,
+                        queue_depth, initiator_segment);
+    line += fmt::format(" MaxOutstandingR2T={}", max_outstanding_r2t);
+    if (!pings) line += " noop_out_interval=0";
+    return line;
+}
+
+}  // namespace hawser::sim

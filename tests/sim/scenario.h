@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// What one seed is about: the target's manners, the keys, the workload's and the faults' measure. A
+// canary is a known bug, planted in host, network or target, that the simulator has to find.
+
+#pragma once
+
+#include <string>
+
+#include "world.h"
+
+namespace hawser::sim {
+
+enum class Canary {
+    None,
+    LateWrite,      // target: an old session's writes land after its reinstatement
+    LostWrite,      // host: a parked write is called done
+    ForgottenTask,  // host: a parked command is not sent again
+    StaleWindow,    // network: MaxCmdSN is raised on its way
+    EarlyLogin,     // host: a loss says Time2Wait 0, and siblings are closed unread
+    Deaf,           // host: nobody is woken when the window opens
+    WrongPlace,     // host: a Data-In's bytes land one block further
+};
+Canary canary_of(const std::string& name);
+inline constexpr const char* k_canaries[] = {"late-write",   "lost-write",  "forgotten-task",
+                                             "stale-window", "early-login", "deaf",
+                                             "wrong-place"};
+
+// How a target deals with the connections of a session of which one is lost.
+enum class Manners {
+    Tgt,  // keeps the others; closes on FIN once its commands are done
+    Lio,  // kills the others; closes two seconds after FIN; a reinstatement waits for old commands
+};
+
+struct Scenario {
+    explicit Scenario(Random& random);
+    std::string option_line() const;
+
+    Manners manners;
+    Canary canary = Canary::None;
+    uint32_t connections;
+    uint32_t portals;
+    uint32_t granted;  // MaxConnections as the target has it
+    uint32_t queue_depth;
+    uint32_t window;
+    uint32_t time2wait_s;
+    uint32_t target_segment;     // the target's MaxRecvDataSegmentLength
+    uint32_t initiator_segment;  // ours
+    uint32_t max_burst;
+    uint32_t first_burst;
+    uint32_t max_outstanding_r2t;
+    bool initial_r2t;
+    bool immediate_data;
+    bool extra_login_round;
+    bool status_in_data_in;
+    bool pings;                // ours; without faults also none: nothing then hides a lost wake-up
+    uint64_t backend_us;       // how long a command takes, usually
+    uint64_t slow_backend_us;  // and how long one in twenty
+    uint64_t linger_us;        // how long after a reset a write may still land
+    uint64_t fault_every_us;   // on average; 0: none
+    uint64_t busy_us;          // of load and faults; then peace
+    uint32_t blocks;
+};
+
+}  // namespace hawser::sim
