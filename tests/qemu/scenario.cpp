@@ -103,6 +103,7 @@ std::string Scenario::settings() const {
     text += fmt::format(
         "set kernel vmlinuz\nset initrd initrd.img\nset root LABEL=hawser-root\n"
         "set arguments rw console=ttyS0,115200 panic=-1 oops=panic "
+        "systemd.wants=serial-getty@ttyS1.service "
         "rcupdate.rcu_cpu_stall_timeout=300 rd.hawser.option=noop_out_timeout={} {}\n"
         "set on-failure reboot\nset failure-ms 1000\nset onfail reboot\n",
         plan_.noop_out_timeout_s, plan_.arguments);
@@ -142,7 +143,7 @@ void Scenario::wait_for_shell() {
                 machine_->serial().find("Kernel panic|[Ee]mergency (mode|shell)|FAILED to boot");
             if (bad || deadline.passed() || !machine_->running()) {
                 throw std::runtime_error(
-                    fmt::format("no login: {}", bad ? bad->text : "no prompt on hvc0"));
+                    fmt::format("no login: {}", bad ? bad->text : "no prompt on ttyS1"));
             }
         }
     }

@@ -33,10 +33,13 @@ constexpr size_t k_longest_command = 2800;
 }  // namespace
 
 void Shell::wait_for_prompt(Deadline deadline) {
-    std::regex prompt("[#] $");
-    auto found = stream_.wait_for(prompt, deadline, seen_);
+    // A prompt alone may be that of the shell before, printed just before it was killed.
+    auto found = stream_.wait_for(std::regex("automatic login"), deadline, seen_);
+    if (found) {
+        found = stream_.wait_for(std::regex("[#] $"), deadline, found->line + 1);
+    }
     if (!found) {
-        throw std::runtime_error("no shell prompt on the guest's second console (hvc0)");
+        throw std::runtime_error("no shell prompt on the guest's second console (ttyS1)");
     }
     seen_ = found->line + 1;
     run_checked("stty -echo cols 4096 2>/dev/null; export TERM=dumb PS1='# ' PS2='' LC_ALL=C");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// A root shell in the guest, on its second console (hvc0). Each command goes over as base64, so
+// A root shell in the guest, on its second console (ttyS1). Each command goes over as base64, so
 // that neither the terminal nor the shell's quoting changes it, and its output comes back between
 // two markers. The markers are unique, and written so that their echo on the terminal does not
 // match.

@@ -52,7 +52,7 @@ echo 1 > $T/tpgt_1/enable
 trap - EXIT
 set +e
 echo TARGET READY
-while read -r word < /dev/hvc0; do
+while read -r word < /dev/ttyS1; do
     [ "$word" = stop ] && break
 done
 echo 0 > $T/tpgt_1/enable
@@ -65,9 +65,9 @@ public:
     explicit TargetLio(const TargetOptions& options) : options_(options), port_(free_port()) {
         fs::create_directories(options_.directory);
         TinyInitramfs initramfs;
-        initramfs.modules = {"virtio_pci",      "virtio_blk",         "virtio_net",
-                             "virtio_console",  "configfs",           "crc32c_intel",
-                             "target_core_mod", "target_core_iblock", "iscsi_target_mod"};
+        initramfs.modules = {"virtio_pci",         "virtio_blk",      "virtio_net",
+                             "configfs",           "crc32c_intel",    "target_core_mod",
+                             "target_core_iblock", "iscsi_target_mod"};
         initramfs.script =
             fmt::format(fmt::runtime(k_script), options_.name, options_.max_connections);
         kernel_ = default_kernel();
