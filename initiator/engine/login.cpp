@@ -289,6 +289,9 @@ uint32_t Login::handle_text(bool transit) {
     if (wire::has_duplicate_key(text, k_repeatable_key, k_login_pairs_max))
         return HAWSER_ERROR_LOGIN_DUPLICATE_KEY;
 
+    // Our longest answer to a pair is that it is not understood: there is room for all of them.
+    static_assert(k_login_pairs_max * (wire::k_key_name_bytes + sizeof("=NotUnderstood")) <=
+                  k_login_request_bytes_max);
     bool answer_wanted = false;
     wire::TextReader reader(text);
     while (auto pair = reader.next()) {
@@ -296,7 +299,6 @@ uint32_t Login::handle_text(bool transit) {
             m_negotiation.handle(key_stage(), pair->key, pair->value, m_writer, answer_wanted);
         if (error != HAWSER_ERROR_NONE) return error;
     }
-    if (m_writer.overflowed()) return HAWSER_ERROR_LOGIN_TOO_LONG;
     // 6.3: a stage is not left with something that needs another request.
     if (transit && answer_wanted) return HAWSER_ERROR_LOGIN_BAD_STAGE;
     return check_portal_group();

@@ -222,6 +222,7 @@ TEST_CASE("Reject leaves a key at its default, if we can live with that", "[RFC 
     hawser_keys digest = usual_offer();
     digest.header_digest = 2;
     CHECK(Table(digest).takes("HeaderDigest", "Reject") == HAWSER_ERROR_LOGIN_BAD_VALUE);
+    CHECK(Table(digest).takes("HeaderDigest", "Irrelevant") == HAWSER_ERROR_LOGIN_BAD_VALUE);
 }
 
 TEST_CASE("Irrelevant ends a negotiation without failing it", "[RFC 7143 6.2]") {
