@@ -13,9 +13,9 @@ namespace {
 // Returns once the guest has written more than before: its I/O is under way.
 void wait_for_writes(Scenario& run) {
     run.shell().run_checked(
-        "n() { cut -d' ' -f1-99 /sys/block/sda/stat | awk '{print $5}'; }; s=$(n); "
-        "for i in $(seq 300); do [ $(n) -gt $((s + 50)) ] && exit 0; sleep 0.1; done; exit 1",
-        Seconds(90));
+        "(n() { awk '{print $5}' /sys/block/sda/stat; }; s=$(n); for i in $(seq 600); do "
+        "[ $(n) -gt $((s + 50)) ] && exit 0; sleep 0.1; done; exit 1)",
+        Seconds(150));
 }
 
 size_t sessions_seen(const Capture& wire) {
