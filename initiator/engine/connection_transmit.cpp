@@ -234,6 +234,7 @@ bool Connection::poll_transmit(uint32_t room, hawser_transmit& transmit) {
     } else if (!m_login_text.empty()) {
         transmit.bytes = m_login_text.data();
         transmit.bytes_length = static_cast<uint32_t>(m_login_text.size());
+        transmit.more = m_transmit_padding != 0;
         return true;
     } else if (m_transmit_left == 0) {
         return false;

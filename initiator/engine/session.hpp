@@ -108,6 +108,8 @@ private:
     uint16_t m_target_portal_group_tag = 0;
     hawser_keys m_keys{};
     uint32_t m_reinstatements = 0;
+    uint64_t m_logged_in_ms = 0;  // the last leading login
+    uint32_t m_short_lives = 0;   // sessions in a row that were lost soon after it
 
     uint32_t m_leader = 0;
     uint32_t m_leading_attempts = 0;  // since this reinstatement began

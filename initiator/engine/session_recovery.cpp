@@ -16,6 +16,8 @@ constexpr uint32_t k_backoff_max_ms = 8000;
 // link is dead gives no EOF, and so this is also what such a link costs.
 constexpr uint32_t k_close_patience_ms = 2000;
 
+constexpr uint64_t k_short_life_ms = 5000;
+
 constexpr uint32_t backoff_ms(uint32_t attempts) {
     uint32_t delay = k_backoff_first_ms;
     for (; attempts > 1 && delay < k_backoff_max_ms; attempts--) delay *= 2;
@@ -89,6 +91,7 @@ void Session::handle_logged_in(const hawser_report& report, uint64_t now_ms) {
         m_target_portal_group_tag = report.target_portal_group_tag;
         m_keys = report.keys;
         m_leading_attempts = 0;
+        m_logged_in_ms = now_ms;
         release(now_ms);
     }
     slot.attempts = 0;
@@ -109,6 +112,11 @@ void Session::begin_reinstatement(const hawser_report& report, uint64_t now_ms) 
     const uint32_t time2wait_s =
         report.time2wait_s != 0xffff ? report.time2wait_s : m_keys.default_time2wait_s;
     m_wait_until_ms = now_ms + uint64_t{1000} * time2wait_s;
+    // A target that drops each session as soon as it is there is not asked a hundred times a second,
+    // though its Time2Wait may be 0.
+    m_short_lives = now_ms - m_logged_in_ms < k_short_life_ms ? m_short_lives + 1 : 0;
+    const uint64_t calm_ms = now_ms + (m_short_lives > 1 ? backoff_ms(m_short_lives - 1) : 0);
+    if (m_wait_until_ms < calm_ms) m_wait_until_ms = calm_ms;
     const uint64_t deadline_ms = m_wait_until_ms + k_close_patience_ms;
     // The path that failed is the last one to be tried.
     m_leader = (report.index + 1) % static_cast<uint32_t>(m_connections.size());

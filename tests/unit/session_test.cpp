@@ -365,6 +365,22 @@ TEST_CASE("losses again and again, every byte compared") {
     }
 }
 
+TEST_CASE("a target that drops every session at once is asked ever less often") {
+    Host host("DefaultTime2Wait=0", 2);
+    host.start();
+    host.target.script = [&](Peer&, const Pdu& pdu) {
+        if (pdu.kind() != Opcode::LoginRequest) host.cut_wanted = 0;
+        return false;
+    };
+    auto tags = submit_many(host, 4);
+    host.pass(30000);
+    CHECK(host.target.sessions > 4);
+    CHECK(host.target.sessions < 12);
+    host.target.script = nullptr;
+    host.pass(30000);
+    all_good(host, tags);
+}
+
 TEST_CASE("a connection that goes silent is lost by its ping, and the session with it") {
     Host host("noop_out_interval=5 noop_out_timeout=5 DefaultTime2Wait=0", 2);
     host.start();
