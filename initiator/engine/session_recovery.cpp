@@ -112,8 +112,8 @@ void Session::begin_reinstatement(const hawser_report& report, uint64_t now_ms) 
     const uint32_t time2wait_s =
         report.time2wait_s != 0xffff ? report.time2wait_s : m_keys.default_time2wait_s;
     m_wait_until_ms = now_ms + uint64_t{1000} * time2wait_s;
-    // A target that drops each session as soon as it is there is not asked a hundred times a second,
-    // though its Time2Wait may be 0.
+    // A target that drops each session as soon as it is there is not asked a hundred times a
+    // second, though its Time2Wait may be 0.
     m_short_lives = now_ms - m_logged_in_ms < k_short_life_ms ? m_short_lives + 1 : 0;
     const uint64_t calm_ms = now_ms + (m_short_lives > 1 ? backoff_ms(m_short_lives - 1) : 0);
     if (m_wait_until_ms < calm_ms) m_wait_until_ms = calm_ms;
