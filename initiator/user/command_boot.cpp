@@ -95,8 +95,9 @@ void Boot::keep_network(const std::vector<NicOutcome>& nics) const {
     for (const NicOutcome& nic : nics) {
         if (!nic.is_ready()) continue;
         const std::string path =
-            fmt::format("{}/systemd/network/05-hawser-{}.network", places_.run, nic.name);
-        write_file(path, networkd_unit(nic), 0644);
+            fmt::format("{}/systemd/network/05-hawser-{}", places_.run, nic.name);
+        write_file(path + ".network", networkd_unit(nic), 0644);
+        write_file(path + ".link", udev_link(nic), 0644);
         chmod((places_.run + "/systemd/network").c_str(), 0755);  // networkd is no root
     }
 }

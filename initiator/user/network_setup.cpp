@@ -283,13 +283,23 @@ std::vector<NicIdentity> present_nics(Clock::time_point deadline) {
     }
 }
 
+static std::string match_section(const NicOutcome& nic) {
+    return fmt::format("[Match]\n{}={}\n",
+                       nic.mac_is_permanent ? "PermanentMACAddress" : "MACAddress",
+                       nic.mac.to_string());
+}
+
+std::string udev_link(const NicOutcome& nic) {
+    return "# Written by `hawser boot`: this NIC keeps its name when it is unplugged and comes "
+           "back.\n" +
+           match_section(nic) + fmt::format("\n[Link]\nName={}\n", nic.name);
+}
+
 std::string networkd_unit(const NicOutcome& nic) {
     std::string text =
         "# Written by `hawser boot`: the root disk is reached through this NIC, so it stays as it "
-        "is.\n"
-        "[Match]\n";
-    text += fmt::format("{}={}\n", nic.mac_is_permanent ? "PermanentMACAddress" : "MACAddress",
-                        nic.mac.to_string());
+        "is.\n" +
+        match_section(nic);
     text +=
         "\n[Network]\nKeepConfiguration=yes\nDHCP=no\nIPv6AcceptRA=no\nLinkLocalAddressing=no\n";
     for (const auto& own : nic.addresses) {

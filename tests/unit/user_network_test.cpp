@@ -130,6 +130,9 @@ TEST_CASE("networkd keeps the NIC as it is", "[user][network]") {
     nic.gateway.reset();
     CHECK(networkd_unit(nic).find("\nMACAddress=") != std::string::npos);
     CHECK(networkd_unit(nic).find("[Route]") == std::string::npos);
+    nic.name = "hawser3";
+    CHECK(udev_link(nic).find("\n[Link]\nName=hawser3\n") != std::string::npos);
+    CHECK(udev_link(nic).find("\nMACAddress=") != std::string::npos);
 }
 
 TEST_CASE("NICs that share a subnet are found", "[user][network]") {
