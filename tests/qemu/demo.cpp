@@ -74,8 +74,8 @@ int show_verdict(Scenario& run) {
     say(fmt::format("Evidence: {}/ (serial.log, net0.pcap ... net3.pcap, target.log, report.json)",
                     run.directory().string()));
     if (run.report().passed()) {
-        say("Verdict: passed. Every line above was read from packets, the disk image or the "
-            "console.");
+        say("Verdict: passed. Read from packets, the disk image, the console and the running "
+            "machine's /sys.");
         return 0;
     }
     say("Verdict: FAILED.\n" + run.report().failures() + "Again: build/bin/hawser-demo");

@@ -127,8 +127,9 @@ void Scenario::boot() {
     }
     phase("root mounted", machine_->seconds(mounted.at));
     wait_for_shell();
-    phase("login shell", machine_->now());
+    auto login = machine_->now();
     note_phases();
+    phase("login shell", login);
 }
 
 // A guest that fell into an emergency shell will never show the prompt: then do not wait for it.
