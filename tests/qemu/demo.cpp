@@ -105,10 +105,12 @@ int demo() {
 }
 
 int demo_shell() {
-    say("The machine's console follows; log in as root (no password), `poweroff` ends it.\n");
+    say("The machine's console follows. Root is logged in there; `poweroff` ends it.\n");
     Scenario run({.name = "demo", .on_terminal = true});
-    run.machine().wait_for_end(Seconds(7 * 24 * 3600));
+    auto reason = run.machine().wait_for_end(Seconds(7 * 24 * 3600));
     run.target().stop();
+    fs::remove(run.image());
+    say(fmt::format("\nThe machine is off ({}). Evidence: {}/", reason, run.directory().string()));
     return 0;
 }
 
