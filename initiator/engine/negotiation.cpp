@@ -247,8 +247,8 @@ uint32_t Negotiation::handle_proposal(const Key& key, std::string_view value,
     answered = answered || !decides_alone(key, *proposal);
     uint32_t result = combine(key, *proposal, m_offers[i]);
     write_value(writer, key, result);
-    // tgt proposes leading-only keys on further connections. It gets an answer that it can take, and
-    // the session keeps what its leading connection agreed (RFC 7143 13: "use: LO"): see store().
+    // tgt proposes leading-only keys on further connections. It gets an answer that it can take,
+    // and the session keeps what its leading connection agreed (RFC 7143 13, "use: LO"): store().
     m_values[i] = result;
     return HAWSER_ERROR_NONE;
 }
