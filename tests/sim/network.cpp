@@ -54,6 +54,8 @@ void Link::close(Side side, bool abortive) {
         m_to[other].segments.clear();
         m_to[other].queued = 0;
     } else if (!m_closed[other]) {
+        if (side == k_initiator && abortive && !m_initiator_finished && !m_broken)
+            m_was_abandoned = true;
         Segment last{};
         (abortive ? last.reset : last.fin) = true;
         queue(other, last);
@@ -98,6 +100,7 @@ void Link::deliver_one(Side to, const Segment& segment) {
 // A reset from the middle. Each side hears of it in its own time; what was on the way may still
 // arrive before that.
 void Link::break_up() {
+    m_broken = true;
     m_was_cut = !m_initiator_finished;
     for (const Side to : {k_initiator, k_target}) {
         if (m_closed[to]) continue;

@@ -54,6 +54,8 @@ public:
     bool is_closed(Side side) const { return m_closed[side]; }
     // Broken by a fault, and not after the initiator had said its last.
     bool was_cut() const { return m_was_cut; }
+    // Reset by the initiator itself, without a FIN before and on a sound link.
+    bool was_abandoned() const { return m_was_abandoned; }
 
     uint32_t id() const { return m_id; }
     uint32_t portal() const { return m_portal; }
@@ -83,7 +85,9 @@ private:
     bool m_closed[2] = {};
     bool m_silent = false;
     bool m_initiator_finished = false;
+    bool m_broken = false;
     bool m_was_cut = false;
+    bool m_was_abandoned = false;
 };
 
 // What a portal does with a TCP SYN.

@@ -7,7 +7,8 @@
 // Theory. A write lands block by block some time after its data came. What is in the backend when
 // its connection ends lands or not, by manners:
 //   FIN       everything that came whole is finished first, then the target closes.
-//   reset     (tgt) what is in the backend may still land, up to a time below Time2Wait.
+//   cut       (tgt) what is in the backend may still land, up to a time below Time2Wait.
+//   abandoned by the initiator, without FIN: (tgt) what is in the backend lands when it is ready.
 //   reinstatement  LIO answers the login when old commands are done, tgt throws them away.
 //   restart   each block by chance, before anybody can connect again.
 // So an initiator that reads siblings to their end, and then waits for Time2Wait, never sees an old
@@ -134,6 +135,7 @@ public:
     bool security_done = false;
     bool extra_round_done = false;
     bool closing = false;
+    bool announced = false;  // that it will not last: an asynchronous message was said
     bool is_closed = false;
     uint32_t stat_sn = 0;
     uint32_t acknowledged = 0;  // the last ExpStatSN

@@ -101,6 +101,7 @@ void TargetConnection::ping() {
 }
 
 void TargetConnection::async(uint8_t event, uint16_t parameter1, uint16_t wait_s) {
+    announced = true;
     wire::AsyncMessage pdu;
     pdu.async_event = event;
     pdu.parameter1 = parameter1;
@@ -136,7 +137,9 @@ void TargetConnection::handle_reset(Link&) {
     if (is_closed) return;
     TargetSession* lost = session;
     const bool lio = target.scenario.manners == Manners::Lio;
-    const uint64_t linger_us = link->was_cut() ? target.scenario.linger_us : 0;
+    uint64_t linger_us = 0;
+    if (link->was_cut()) linger_us = target.scenario.linger_us;
+    if (link->was_abandoned() && !closing && !announced) linger_us = UINT64_MAX;
     end_tasks(lio ? UINT64_MAX : linger_us);
     close(true);
     if (lost != nullptr && logged_in && lio && !lost->dead)
