@@ -192,7 +192,7 @@ private:
     uint32_t m_padding_left = 0;
     Task* m_receive_task = nullptr;
     uint32_t m_placement_offset = 0;
-    static constexpr uint32_t k_segment_bytes = 8192;  // MaxRecvDataSegmentLength while logging in
+    static constexpr uint32_t k_segment_bytes = k_login_segment_bytes_max;
     std::array<uint8_t, k_segment_bytes> m_segment{};
     uint32_t m_segment_filled = 0;
 

@@ -52,7 +52,7 @@ uint32_t Connection::begin_segment() {
     const uint32_t length = header.data_segment_length.get();
     const uint32_t error = check_header(header);
     if (error != HAWSER_ERROR_NONE) return fail(error, header.opcode);
-    m_padding_left = (4 - length % 4) % 4;
+    m_padding_left = wire::padding_of(length);
     m_segment_filled = 0;
     m_stage_left = length;
     if (header.kind() == wire::Opcode::DataIn) return begin_data_in();

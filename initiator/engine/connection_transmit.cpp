@@ -10,10 +10,6 @@ namespace {
 
 constexpr uint32_t k_command_bytes_max = wire::k_bhs_bytes + sizeof(wire::ExtendedCdb);
 
-constexpr uint32_t padding_of(uint32_t length) {
-    return (4 - length % 4) % 4;  // RFC 7143 11.1: segments are padded to words
-}
-
 }  // namespace
 
 void Connection::append(const void* bytes, uint32_t length) {
@@ -25,7 +21,7 @@ void Connection::attach_data(Task& task, uint32_t offset, uint32_t length) {
     m_transmit_task = &task;
     m_transmit_offset = offset;
     m_transmit_left = length;
-    m_transmit_padding = padding_of(length);
+    m_transmit_padding = wire::padding_of(length);
 }
 
 void Connection::append_login() {
@@ -35,7 +31,7 @@ void Connection::append_login() {
     request.cmd_sn = m_shared->window.current().value();
     request.exp_stat_sn = m_exp_stat_sn.value();
     append(&request, sizeof(request));
-    m_transmit_padding = padding_of(static_cast<uint32_t>(m_login_text.size()));
+    m_transmit_padding = wire::padding_of(static_cast<uint32_t>(m_login_text.size()));
 }
 
 void Connection::append_nop_out(uint32_t itt, uint32_t ttt, const uint8_t* lun) {
@@ -147,7 +143,7 @@ void Connection::append_extended_cdb(const hawser_command& command) {
     const uint32_t beyond = command.cdb_length - 16u;
     ahs.ahs_length = static_cast<uint16_t>(beyond + 1);  // the reserved byte counts
     __builtin_memcpy(ahs.cdb, command.cdb + 16, beyond);
-    append(&ahs, 4 + beyond + padding_of(beyond));
+    append(&ahs, 4 + beyond + wire::padding_of(beyond));
 }
 
 // RFC 7143 11.3 and 11.3.4: what may go without being asked for is FirstBurstLength, of it what
@@ -183,7 +179,7 @@ void Connection::append_command(Task& task) {
     __builtin_memcpy(header.cdb, command.cdb, sizeof(header.cdb));
     if (command.cdb_length > 16) {
         const uint32_t beyond = command.cdb_length - 16u;
-        header.total_ahs_length = static_cast<uint8_t>((4 + beyond + padding_of(beyond)) / 4);
+        header.total_ahs_length = static_cast<uint8_t>((4 + beyond + wire::padding_of(beyond)) / 4);
     }
     append(&header, sizeof(header));
     if (command.cdb_length > 16) append_extended_cdb(command);

@@ -12,6 +12,11 @@
 namespace hawser::wire {
 
 inline constexpr size_t k_bhs_bytes = 48;
+// How many zero bytes follow a segment: each is padded to words, RFC 7143 11.1.
+constexpr uint32_t padding_of(uint32_t length) {
+    return (4 - length % 4) % 4;
+}
+
 inline constexpr uint32_t k_reserved_tag = 0xffffffff;  // RFC 7143 11.2.1.8, 11.7.4
 inline constexpr uint8_t k_immediate = 0x40;            // the I bit of byte 0, 11.2.1.1
 inline constexpr uint8_t k_final = 0x80;                // the F (or T) bit of byte 1
