@@ -401,7 +401,7 @@ bool take_word(const Option& option, std::string_view value, hawser_options& opt
 }
 
 // What follows from the keys together.
-bool complete(uint32_t given, hawser_options& options, Reason& reason) {
+bool complete(uint64_t given, hawser_options& options, Reason& reason) {
     if (!options.target_name[0]) return reason("target", "", "missing: give target=NAME");
     if (!options.initiator_name[0]) return reason("initiator", "", "missing: give initiator=NAME");
     if (!options.portal_count) return reason("portal", "", "missing: give portal=ADDRESS[:PORT]");
@@ -433,8 +433,8 @@ bool parse_option_line(std::string_view line, hawser_options& options, std::span
     if (line.size() >= HAWSER_LINE_MAX) return reason("line", "", "longer than 8191 bytes");
     if (!is_printable(line)) return reason("line", "", "a byte that is not printable ASCII");
 
-    static_assert(sizeof(k_options) / sizeof(k_options[0]) <= 32);
-    uint32_t given = 0;
+    static_assert(sizeof(k_options) / sizeof(k_options[0]) <= 64);
+    uint64_t given = 0;
     wire::ListReader words(line, ' ');
     for (std::string_view word; words.next(word);) {
         if (word.empty()) continue;
@@ -445,7 +445,7 @@ bool parse_option_line(std::string_view line, hawser_options& options, std::span
         if (equal_sign == word.size()) return reason(key, "", "a word without '='");
         if (!option) return reason(key, value, "unknown key");
         if (value.empty()) return reason(key, "", "empty value");
-        uint32_t bit = 1u << static_cast<uint32_t>(option->id);
+        uint64_t bit = uint64_t{1} << static_cast<uint32_t>(option->id);
         if (given & bit && !option->repeatable) return reason(key, value, "given twice");
         given |= bit;
         if (!take_word(*option, value, options, reason)) return false;
