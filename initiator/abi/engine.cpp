@@ -164,6 +164,16 @@ bool hawser_connection_poll_placement(hawser_connection* connection, hawser_plac
 uint32_t hawser_connection_handle_placed(hawser_connection* connection, uint32_t length) {
     return connection->connection.handle_placed(length);
 }
+bool hawser_connection_poll_chap(hawser_connection* connection, hawser_chap_request* request) {
+    return connection->connection.poll_chap(*request);
+}
+uint32_t hawser_connection_handle_chap(hawser_connection* connection,
+                                       const hawser_chap_answer* answer, uint64_t) {
+    return connection->connection.handle_chap(*answer);
+}
+uint32_t hawser_chap_digest_bytes(uint8_t algorithm) {
+    return hawser::chap_digest_bytes(algorithm);
+}
 void hawser_connection_counters(const hawser_connection* connection, hawser_counters* counters) {
     connection->connection.read_counters(*counters);
 }

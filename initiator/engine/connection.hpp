@@ -66,6 +66,9 @@ public:
     bool poll_placement(hawser_placement& placement) const;
     uint32_t handle_placed(uint32_t length);
 
+    bool poll_chap(hawser_chap_request& request) const;
+    uint32_t handle_chap(const hawser_chap_answer& answer);
+
     void read_counters(hawser_counters& counters) const;
 
 private:

@@ -54,7 +54,7 @@ uint32_t Connection::handle_login_response() {
     const uint32_t error =
         m_login.handle_response(response, std::span(m_segment.data(), m_segment_filled));
     if (error != HAWSER_ERROR_NONE) return fail(error, m_login.detail());
-    if (!m_login.done()) return HAWSER_WANT_TRANSMIT;
+    if (!m_login.done()) return m_login.wants();
     m_keys = m_login.keys();
     m_login_deadline_ms = HAWSER_NEVER;
     advance(ConnectionEvent::LoginAccepted);
@@ -70,6 +70,17 @@ uint32_t Connection::handle_login_response() {
     // from the request, so that they may be behind or ahead of the session's.
     if (m_leading) wants |= take_numbering(false);
     return wants;
+}
+
+bool Connection::poll_chap(hawser_chap_request& request) const {
+    return m_state == ConnectionState::InLogin && !m_closing && m_login.poll_chap(request);
+}
+
+uint32_t Connection::handle_chap(const hawser_chap_answer& answer) {
+    hawser_chap_request unused;
+    if (!poll_chap(unused)) return 0;
+    const uint32_t error = m_login.handle_chap(answer);
+    return error != HAWSER_ERROR_NONE ? fail(error) : m_login.wants();
 }
 
 uint32_t Connection::handle_nop_in() {

@@ -172,8 +172,10 @@ struct KeyList {
     uint32_t supported;
     std::string_view values[4];
 };
+inline constexpr uint32_t k_auth_none = 1;  // as masks of AuthMethod's values
+inline constexpr uint32_t k_auth_chap = 2;
 inline constexpr KeyList k_key_lists[] = {
-    {KeyId::AuthMethod, 0b0001, {"None", "CHAP", "SRP", "KRB5"}},
+    {KeyId::AuthMethod, 0b0011, {"None", "CHAP", "SRP", "KRB5"}},
     {KeyId::HeaderDigest, 0b11, {"None", "CRC32C"}},
     {KeyId::DataDigest, 0b11, {"None", "CRC32C"}},
     {KeyId::TaskReporting, 0b001, {"RFC3720", "ResponseFence", "FastAbort"}},

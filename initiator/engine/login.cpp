@@ -8,13 +8,14 @@
 // something of its own, or needs a round more (tgt does on further connections), and we ask again.
 // Text longer than a PDU is sent in pieces with C, each answered by an empty PDU.
 //
-// We always begin in the security stage with AuthMethod=None. Beginning in the operational stage
-// would save one round, but then a target that demands an authentication can only refuse
-// (0201, 6.3.1); so it says what it wants, and CHAP (12.1.3) becomes rounds in the security stage
-// and nothing else. It is also how the Windows and VMware initiators begin, so no target stumbles
-// over it. The RFC's row "security -> full feature" is missing below because we never ask for it:
-// the keys of the operational stage have still to be agreed, and a target must not grant more than
-// was asked.
+// We always begin in the security stage, with AuthMethod=None or, where CHAP is configured, with
+// nothing but CHAP: who configures a secret does not want to be let in without one. Beginning in
+// the operational stage would save one round, but then a target that demands an authentication can
+// only refuse (0201, 6.3.1); so it says what it wants, and CHAP (chap.hpp) is rounds of the
+// security stage without T, and nothing else. It is also how the Windows and VMware initiators
+// begin, so no target stumbles over it. The RFC's row "security -> full feature" is missing below
+// because we never ask for it: the keys of the operational stage have still to be agreed, and a
+// target must not grant more than was asked.
 #include "engine/login.hpp"
 
 #include "engine/address.hpp"
@@ -115,14 +116,6 @@ uint32_t error_of_status(uint16_t code) {
     return HAWSER_ERROR_LOGIN_UNKNOWN_STATUS;
 }
 
-// An array that holds a C string, of which the NUL may be missing.
-template <size_t N>
-std::string_view text_of(const char (&text)[N]) {
-    size_t length = 0;
-    while (length < N && text[length] != '\0') length++;
-    return {text, length};
-}
-
 }  // namespace login_detail
 
 void Login::begin(const hawser_options& options, const hawser_login_order& order) {
@@ -141,7 +134,9 @@ void Login::begin(const hawser_options& options, const hawser_login_order& order
     m_detail = 0;
     m_rounds = 0;
     m_received = 0;
+    m_chap.begin(options);
     m_negotiation.begin(options.offer, m_leading, order.session_keys);
+    if (m_chap.is_configured()) m_negotiation.offer_chap();
     m_writer = wire::TextWriter(m_request_text);
     declare_names(options);
     enter(LoginState::Security);
@@ -150,10 +145,10 @@ void Login::begin(const hawser_options& options, const hawser_login_order& order
 // RFC 7143 6.3: the names in the first request of every connection. SessionType and InitiatorAlias
 // are the session's: LIO does not know them on a further connection.
 void Login::declare_names(const hawser_options& options) {
-    m_writer.pair("InitiatorName", login_detail::text_of(options.initiator_name));
-    std::string_view alias = login_detail::text_of(options.alias);
+    m_writer.pair("InitiatorName", wire::text_of(options.initiator_name));
+    std::string_view alias = wire::text_of(options.alias);
     if (m_leading && !alias.empty()) m_writer.pair("InitiatorAlias", alias);
-    m_writer.pair("TargetName", login_detail::text_of(options.target_name));
+    m_writer.pair("TargetName", wire::text_of(options.target_name));
     if (m_leading) m_writer.pair("SessionType", "Normal");
 }
 
@@ -167,13 +162,14 @@ void Login::enter(LoginState state) {
 }
 
 bool Login::poll_request(wire::LoginRequest& header, std::span<const uint8_t>& text) {
-    if (!m_request_ready) return false;
+    if (!m_request_ready || m_chap.is_waiting()) return false;
     m_request_ready = false;
     size_t left = m_target_continues ? 0 : m_writer.length() - m_sent;
     size_t length = left < k_login_segment_bytes_max ? left : k_login_segment_bytes_max;
     m_asked_continue = length < left;
     // 6.2: nothing is asked for while text goes on, ours or the target's.
-    m_asked_transit = !m_asked_continue && !m_target_continues;
+    bool may_leave = m_state != LoginState::Security || m_chap.may_leave();
+    m_asked_transit = may_leave && !m_asked_continue && !m_target_continues;
     text = m_writer.written().subspan(m_sent, length);
     m_sent += length;
 
@@ -194,6 +190,12 @@ uint32_t Login::handle_response(const wire::LoginResponse& header, std::span<con
     if (!logging_in || m_request_ready) return fail(HAWSER_ERROR_LOGIN_UNEXPECTED_PDU);
     if (header.status_class != 0) return fail(handle_status(header, text));
     uint32_t error = reply(header, text);
+    return error == HAWSER_ERROR_NONE ? error : fail(error);
+}
+
+uint32_t Login::handle_chap(const hawser_chap_answer& answer) {
+    if (!m_chap.is_waiting()) return HAWSER_ERROR_NONE;
+    uint32_t error = m_chap.handle_answer(answer, m_writer);
     return error == HAWSER_ERROR_NONE ? error : fail(error);
 }
 
@@ -295,13 +297,24 @@ uint32_t Login::handle_text(bool transit) {
     bool answer_wanted = false;
     wire::TextReader reader(text);
     while (auto pair = reader.next()) {
-        uint32_t error =
-            m_negotiation.handle(key_stage(), pair->key, pair->value, m_writer, answer_wanted);
+        uint32_t error = handle_pair(*pair, answer_wanted);
+        if (error != HAWSER_ERROR_NONE) return error;
+    }
+    if (m_state == LoginState::Security) {
+        bool method = m_negotiation.state(KeyId::AuthMethod) == KeyState::Settled;
+        uint32_t error = m_chap.advance(method, transit, m_writer);
         if (error != HAWSER_ERROR_NONE) return error;
     }
     // 6.3: a stage is not left with something that needs another request.
     if (transit && answer_wanted) return HAWSER_ERROR_LOGIN_BAD_STAGE;
     return check_portal_group();
+}
+
+uint32_t Login::handle_pair(const wire::TextPair& pair, bool& answer_wanted) {
+    if (!is_chap_key(pair.key))
+        return m_negotiation.handle(key_stage(), pair.key, pair.value, m_writer, answer_wanted);
+    if (m_state != LoginState::Security) return HAWSER_ERROR_LOGIN_BAD_STAGE;
+    return m_chap.handle(pair.key, pair.value);
 }
 
 // RFC 7143 4.4.1: all connections of a session go to one portal group. Its tag comes with the first

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "abi/engine.h"
+#include "engine/chap.hpp"
 #include "engine/negotiation.hpp"
 #include "wire/bhs.hpp"
 #include "wire/text.hpp"
@@ -37,7 +38,7 @@ enum class LoginState : uint8_t {
 
 class Login {
 public:
-    // Takes from options and order all that the login needs; refers to neither afterwards.
+    // options outlive the login.
     void begin(const hawser_options& options, const hawser_login_order& order);
 
     // The next Login Request: everything in the header but ITT, CmdSN and ExpStatSN, which the
@@ -48,6 +49,12 @@ public:
     // One whole Login Response, of which the connection has checked opcode, ITT and StatSN (the
     // latter only with Status-Class 0: RFC 7143 11.13.4). Returns enum hawser_error.
     uint32_t handle_response(const wire::LoginResponse& header, std::span<const uint8_t> text);
+
+    // A digest that the host is to compute: until it is here, poll_request has nothing.
+    bool poll_chap(hawser_chap_request& request) const { return m_chap.poll(request); }
+    uint32_t handle_chap(const hawser_chap_answer& answer);
+    // What goes on a login that is not done.
+    uint32_t wants() const { return m_chap.is_waiting() ? HAWSER_WANT_CHAP : HAWSER_WANT_TRANSMIT; }
 
     bool done() const { return m_state == LoginState::FullFeature; }
     LoginState state() const { return m_state; }
@@ -72,6 +79,7 @@ private:
     uint32_t check_fields(const wire::LoginResponse& header, bool final) const;
     uint32_t gather(std::span<const uint8_t> text);
     uint32_t handle_text(bool transit);
+    uint32_t handle_pair(const wire::TextPair& pair, bool& answer_wanted);
     uint32_t check_portal_group();
     uint32_t leave_stage(const wire::LoginResponse& header, LoginState to);
     void take_redirect(std::span<const uint8_t> text);
@@ -81,6 +89,7 @@ private:
     }
 
     Negotiation m_negotiation;
+    Chap m_chap;
     LoginState m_state = LoginState::Idle;
     bool m_leading = true;
     bool m_request_ready = false;     // poll_request has something

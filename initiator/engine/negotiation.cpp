@@ -122,11 +122,21 @@ void Negotiation::begin(const hawser_keys& offer, bool leading, const hawser_key
     m_offers[index_of(KeyId::HeaderDigest)] = offer.header_digest;
     m_offers[index_of(KeyId::DataDigest)] = offer.data_digest;
     m_offers[index_of(KeyId::MaxRecvDataSegmentLength)] = offer.max_recv_data_segment_length;
-    m_offers[index_of(KeyId::AuthMethod)] = 1;  // None
+    m_offers[index_of(KeyId::AuthMethod)] = k_auth_none;
     m_offers[index_of(KeyId::TaskReporting)] = list_of(KeyId::TaskReporting)->supported;
     if (leading) return;
     for (size_t i = 0; i < k_key_count; i++)
         if (key_table::k_keys[i].use == KeyUse::Leading) m_values[i] = m_offers[i];
+}
+
+void Negotiation::offer_chap() {
+    m_offers[negotiation_detail::index_of(KeyId::AuthMethod)] = k_auth_chap;
+}
+
+// What it means that AuthMethod was not answered as we want it.
+uint32_t Negotiation::method_refused() const {
+    bool chap = m_offers[negotiation_detail::index_of(KeyId::AuthMethod)] == k_auth_chap;
+    return chap ? HAWSER_ERROR_CHAP_REFUSED : HAWSER_ERROR_LOGIN_AUTHENTICATION_REQUIRED;
 }
 
 void Negotiation::propose(KeyStage stage, wire::TextWriter& writer) {
@@ -193,8 +203,8 @@ uint32_t Negotiation::handle_answer(const Key& key, std::string_view value) {
         return HAWSER_ERROR_NONE;
     }
     // 6.2.1: the choice of something not proposed. Of a method, it says what the target wants.
-    return id_of(key) == KeyId::AuthMethod && answer ? HAWSER_ERROR_LOGIN_AUTHENTICATION_REQUIRED
-                                                     : HAWSER_ERROR_LOGIN_BAD_VALUE;
+    if (id_of(key) == KeyId::AuthMethod && answer) return method_refused();
+    return HAWSER_ERROR_LOGIN_BAD_VALUE;
 }
 
 // Without an agreement the key stays at its default (RFC 7143 6.2), which has to be one that our
@@ -202,7 +212,7 @@ uint32_t Negotiation::handle_answer(const Key& key, std::string_view value) {
 uint32_t Negotiation::fall_back(const Key& key, bool rejected) {
     using namespace negotiation_detail;
     size_t i = index_of(id_of(key));
-    if (id_of(key) == KeyId::AuthMethod) return HAWSER_ERROR_LOGIN_AUTHENTICATION_REQUIRED;
+    if (id_of(key) == KeyId::AuthMethod) return method_refused();
     if (is_admissible(key, m_offers[i], key.default_value)) {
         m_values[i] = key.default_value;
         return HAWSER_ERROR_NONE;

@@ -25,6 +25,9 @@ public:
     // is session-wide, and only connection-wide keys are proposed.
     void begin(const hawser_keys& offer, bool leading, const hawser_keys& session_keys);
 
+    // AuthMethod is CHAP and nothing else.
+    void offer_chap();
+
     // Writes our proposals and declarations of that stage.
     void propose(KeyStage stage, wire::TextWriter& writer);
     // Notes that a declaration was sent that is not the negotiator's own (InitiatorName...).
@@ -49,6 +52,7 @@ private:
     uint32_t handle_answer(const Key& key, std::string_view value);
     uint32_t handle_proposal(const Key& key, std::string_view value, wire::TextWriter& writer,
                              bool& answered);
+    uint32_t method_refused() const;
     uint32_t fall_back(const Key& key, bool rejected);
     uint32_t check_rules();
     void store();

@@ -3,6 +3,7 @@
 #include "engine/option_line.hpp"
 
 #include "engine/address.hpp"
+#include "engine/option_reason.hpp"
 #include "engine/task.hpp"
 #include "wire/text.hpp"
 
@@ -15,45 +16,6 @@ namespace option_detail {
 
 using wire::find;
 using wire::slice;
-
-enum class OptionId : uint8_t {
-    Target,
-    Portal,
-    Connections,
-    Initiator,
-    Alias,
-    Lun,
-    Root,
-    Timeout,
-    LoginTimeout,
-    NoopOutInterval,
-    NoopOutTimeout,
-    Grace,
-    QueueDepth,
-    Cpus,
-    InitialR2T,
-    ImmediateData,
-    FirstBurstLength,
-    MaxBurstLength,
-    MaxRecvDataSegmentLength,
-    MaxOutstandingR2T,
-    DefaultTime2Wait,
-    DefaultTime2Retain,
-    ErrorRecoveryLevel,
-    HeaderDigest,
-    DataDigest,
-};
-
-enum class OptionType : uint8_t { Number, YesNo, Boolean, Name, Text, Portal, CpuList, Digest };
-
-struct Option {
-    OptionId id;
-    std::string_view name;
-    OptionType type;
-    uint32_t minimum;
-    uint32_t maximum;
-    bool repeatable;
-};
 
 constexpr uint32_t k_lun_max = 16383;  // flat space addressing, SAM-5 4.7.7.3
 constexpr uint32_t k_length_max = (1u << 24) - 1;
@@ -87,6 +49,11 @@ constexpr Option k_options[] = {
     {OptionId::ErrorRecoveryLevel, "ErrorRecoveryLevel", OptionType::Number, 0, 0, false},
     {OptionId::HeaderDigest, "HeaderDigest", OptionType::Digest, 0, 0, false},
     {OptionId::DataDigest, "DataDigest", OptionType::Digest, 0, 0, false},
+    {OptionId::ChapName, "chap_name", OptionType::Text, 0, 0, false},
+    {OptionId::ChapNameIn, "chap_name_in", OptionType::Text, 0, 0, false},
+    {OptionId::ChapKey, "chap_key", OptionType::Text, 0, 0, false},
+    {OptionId::ChapKeyIn, "chap_key_in", OptionType::Text, 0, 0, false},
+    {OptionId::ChapAlgs, "chap_algs", OptionType::ChapAlgorithms, 0, 0, false},
 };
 
 const Option* find_option(std::string_view name) {
@@ -94,70 +61,6 @@ const Option* find_option(std::string_view name) {
         if (option.name == name) return &option;
     return nullptr;
 }
-
-// Writes the reason, once: "KEY: VALUE: what is allowed".
-class Reason {
-public:
-    explicit Reason(std::span<char> out)
-        : m_out(out),
-          m_writer({reinterpret_cast<uint8_t*>(out.data()), out.empty() ? 0 : out.size() - 1}) {
-        if (!out.empty()) out[0] = '\0';
-    }
-
-    // Always false, so that a parser can return it.
-    bool operator()(std::string_view key, std::string_view value, std::string_view allowed) {
-        start(key, value);
-        m_writer.text(allowed);
-        return finish();
-    }
-
-    bool range(const Option& option, std::string_view value) {
-        if (option.minimum == option.maximum) return only(option, value);
-        start(option.name, value);
-        m_writer.text("not a number from ");
-        m_writer.number(option.minimum);
-        m_writer.text(" to ");
-        m_writer.number(option.maximum);
-        return finish();
-    }
-
-    bool only(const Option& option, std::string_view value) {
-        start(option.name, value);
-        m_writer.text("only ");
-        m_writer.number(option.minimum);
-        m_writer.text(" is supported");
-        return finish();
-    }
-
-    bool too_many(const Option& option, std::string_view value, uint32_t limit) {
-        start(option.name, value);
-        m_writer.text("more than ");
-        m_writer.number(limit);
-        return finish();
-    }
-
-private:
-    void start(std::string_view key, std::string_view value) {
-        piece(key, 40);
-        m_writer.text(": ");
-        if (value.empty()) return;
-        piece(value, 100);
-        m_writer.text(": ");
-    }
-
-    void piece(std::string_view text, size_t limit) {
-        m_writer.text(slice(text, 0, limit));
-        if (text.size() > limit) m_writer.text("...");
-    }
-
-    bool finish() {
-        if (!m_out.empty()) m_out[m_writer.length()] = '\0';
-        return false;
-    }
-
-    std::span<char> m_out;
-    wire::TextWriter m_writer;
-};
 
 template <size_t N>
 bool copy_text(std::string_view text, char (&out)[N]) {
@@ -189,6 +92,7 @@ void set_defaults(hawser_options& options) {
     offer.data_sequence_in_order = 1;
     offer.header_digest = 1;
     offer.data_digest = 1;
+    options.chap_algorithms = HAWSER_CHAP_ALL;
 }
 
 // A NIC's name as Linux takes it: dev_valid_name().
@@ -358,6 +262,52 @@ bool take_number(const Option& option, std::string_view value, hawser_options& o
     return true;
 }
 
+template <size_t N>
+bool take_bounded(const Option& option, std::string_view value, char (&out)[N], Reason& reason) {
+    return copy_text(value, out) || reason.too_long(option, value, N - 1);
+}
+
+bool take_free_text(const Option& option, std::string_view value, hawser_options& options,
+                    Reason& reason) {
+    switch (option.id) {
+        case OptionId::ChapName:
+            return take_bounded(option, value, options.chap_name, reason);
+        case OptionId::ChapNameIn:
+            return take_bounded(option, value, options.chap_name_in, reason);
+        case OptionId::ChapKey:
+            return take_bounded(option, value, options.chap_key, reason);
+        case OptionId::ChapKeyIn:
+            return take_bounded(option, value, options.chap_key_in, reason);
+        default:
+            return take_bounded(option, value, options.alias, reason);
+    }
+}
+
+bool take_chap_algorithms(const Option& option, std::string_view value, hawser_options& options,
+                          Reason& reason) {
+    wire::ListReader items(value);
+    options.chap_algorithms = 0;
+    for (std::string_view item; items.next(item);) {
+        auto number = wire::parse_decimal(item);
+        if (!number || *number < HAWSER_CHAP_MD5 || *number > HAWSER_CHAP_SHA3_256)
+            return reason(option.name, value,
+                          "not a list of 8 (SHA3-256), 7 (SHA-256), 6 (SHA1), 5 (MD5)");
+        options.chap_algorithms |= static_cast<uint8_t>(HAWSER_CHAP_BIT(*number));
+    }
+    return true;
+}
+
+// A secret without a name, or the target's without ours, is a line that was meant otherwise.
+bool check_chap(const hawser_options& options, Reason& reason) {
+    if (!options.chap_name[0] != !options.chap_key[0])
+        return reason("chap_name", "", "chap_name= and chap_key= go together");
+    if (options.chap_name_in[0] && !options.chap_key_in[0])
+        return reason("chap_name_in", "", "needs chap_key_in=");
+    if (options.chap_key_in[0] && !options.chap_key[0])
+        return reason("chap_key_in", "", "needs chap_name= and chap_key=");
+    return true;
+}
+
 bool take_text(const Option& option, std::string_view value, hawser_options& options,
                Reason& reason) {
     switch (option.type) {
@@ -369,8 +319,9 @@ bool take_text(const Option& option, std::string_view value, hawser_options& opt
             return copy_text(value, option.id == OptionId::Target ? options.target_name
                                                                   : options.initiator_name);
         case OptionType::Text:
-            return copy_text(value, options.alias) ||
-                   reason(option.name, value, "longer than 63 characters");
+            return take_free_text(option, value, options, reason);
+        case OptionType::ChapAlgorithms:
+            return take_chap_algorithms(option, value, options, reason);
         case OptionType::CpuList:
             if (value == "auto") return true;
             if (!is_cpu_list(value) || !copy_text(value, options.cpus))
@@ -405,6 +356,7 @@ bool complete(uint64_t given, hawser_options& options, Reason& reason) {
     if (!options.target_name[0]) return reason("target", "", "missing: give target=NAME");
     if (!options.initiator_name[0]) return reason("initiator", "", "missing: give initiator=NAME");
     if (!options.portal_count) return reason("portal", "", "missing: give portal=ADDRESS[:PORT]");
+    if (!check_chap(options, reason)) return false;
     if (!options.connection_count) options.connection_count = options.portal_count;
     options.offer.max_connections = options.connection_count;
     // Either of the two switches it off.

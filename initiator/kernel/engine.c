@@ -6,6 +6,7 @@
 #include "../wire/text.cpp"
 
 #include "../engine/address.cpp"
+#include "../engine/chap.cpp"
 #include "../engine/connection.cpp"
 #include "../engine/connection_control.cpp"
 #include "../engine/connection_receive.cpp"

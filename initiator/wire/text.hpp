@@ -95,6 +95,12 @@ constexpr size_t find(std::string_view text, char c) {
     return i;
 }
 
+// An array that holds a C string, of which the NUL may be missing.
+template <size_t N>
+constexpr std::string_view text_of(const char (&text)[N]) {
+    return slice({text, N}, 0, find({text, N}, '\0'));
+}
+
 constexpr bool equal_ignoring_case(std::string_view a, std::string_view b) {
     auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
     if (a.size() != b.size()) return false;

@@ -13,6 +13,7 @@
 #include <random>
 
 #include "abi/engine.h"
+#include "chap_digest.h"
 #include "scripted_target.h"
 
 namespace hawser::test {
@@ -187,7 +188,9 @@ public:
     bool hold_parked = false;            // do not submit parked commands again
     uint32_t after_bytes = 0;            // when so many more were sent, `then` happens
     std::function<void()> then;
-    int cut_wanted = -1;  // from within a script: cut this connection soon
+    std::string chap_secret;     // ours; "": there is none
+    std::string chap_secret_in;  // the target's
+    int cut_wanted = -1;         // from within a script: cut this connection soon
 
     uint32_t count_orders(uint32_t kind) const {
         uint32_t count = 0;
@@ -206,6 +209,7 @@ private:
         Side& side = sides[index];
         moved = true;
         if (wants & HAWSER_WANT_CLOSE) side.close_due = true;
+        if (wants & HAWSER_WANT_CHAP) answer_chap(index);
         if (wants & HAWSER_WANT_FIN) side.fin = target.peers[index].eof = true;
         if (wants & HAWSER_WANT_TRANSMIT) side.transmit_due = true;
         if (wants & HAWSER_WANT_COMPLETION) side.completion_due = true;
@@ -216,6 +220,16 @@ private:
         uint32_t waiters = hawser_session_window_waiters(session);
         for (uint32_t i = 0; i < sides.size(); i++)
             if (waiters >> i & 1) sides[i].transmit_due = true;
+    }
+
+    void answer_chap(uint32_t index) {
+        hawser_chap_request request;
+        if (!hawser_connection_poll_chap(sides[index].connection, &request)) return;
+        Bytes fresh(HAWSER_CHAP_RANDOM_BYTES);
+        for (auto& byte : fresh) byte = static_cast<uint8_t>(random());
+        const auto answer = chap_answer(request, chap_secret, chap_secret_in, fresh);
+        note_connection(index,
+                        hawser_connection_handle_chap(sides[index].connection, &answer, now_ms));
     }
 
     void fire_timeouts() {
