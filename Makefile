@@ -7,7 +7,7 @@
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-shell deps build module images check check-unit check-qemu fuzz tidy
-.PHONY: sim format clean programs
+.PHONY: sim format clean programs rfc-coverage check-mutants
 
 JOBS ?= $(shell nproc)
 # Asked for when used, not when read: `make deps` may install the kernel that is then found.
@@ -60,6 +60,14 @@ sim: build/cmake/build.ninja ## sessions under faults in virtual time; SEEDS=100
 tidy: build/cmake/build.ninja ## style as a test: lengths, includes, names, symbols
 	@cmake --build build/cmake --parallel $(JOBS) --target hawser-tidy
 	build/bin/hawser-tidy .
+
+rfc-coverage: build/cmake/build.ninja ## the rules of docs/rules.md and the tests that hold each
+	@cmake --build build/cmake --parallel $(JOBS) --target hawser-rfc-coverage
+	build/bin/hawser-rfc-coverage .
+
+check-mutants: build/cmake/build.ninja ## each rule broken on purpose: its tests must fail; R=22
+	@nice cmake --build build/cmake --parallel $(JOBS) --target mutants-bench
+	nice build/bin/hawser-mutants $(if $(R),--rule $(R))
 
 ##@ Keep house
 format: ## clang-format on C++ (initiator/kernel follows checkpatch: left alone)

@@ -30,7 +30,8 @@ struct Scene : Host {
 
 }  // namespace
 
-TEST_CASE("a target's ping is answered with its TTT and LUN", "[RFC 7143 11.18]") {
+TEST_CASE("a target's ping is answered with its TTT and LUN",
+          "[RFC 7143 11.18][rule-26][rule-27]") {
     Scene scene;
     scene.login();
     wire::NopIn ping;
@@ -81,7 +82,7 @@ TEST_CASE("pings can be off") {
     CHECK(heard(scene, Opcode::NopOut).empty());
 }
 
-TEST_CASE("Logout closes the session and FIN follows", "[RFC 7143 11.14]") {
+TEST_CASE("Logout closes the session and FIN follows", "[RFC 7143 11.14][rule-63]") {
     Scene scene;
     scene.login();
     uint32_t tag = scene.submit(0, HAWSER_DATA_READ, 4096);
@@ -99,7 +100,8 @@ TEST_CASE("Logout closes the session and FIN follows", "[RFC 7143 11.14]") {
     CHECK(scene.counters(0).losses == 0);
 }
 
-TEST_CASE("a Logout that is refused or not answered ends all the same", "[RFC 7143 11.15.1]") {
+TEST_CASE("a Logout that is refused or not answered ends all the same",
+          "[RFC 7143 11.15.1][rule-63]") {
     Scene refused;
     refused.login();
     refused.target.script = [](Peer& peer, const Pdu& pdu) {
@@ -127,7 +129,7 @@ TEST_CASE("a Logout that is refused or not answered ends all the same", "[RFC 71
     CHECK(silent.orders.back().error == HAWSER_ERROR_LOGOUT_TIMEOUT);
 }
 
-TEST_CASE("after the Logout nothing more is sent", "[RFC 7143 11.14]") {
+TEST_CASE("after the Logout nothing more is sent", "[RFC 7143 11.14][rule-63]") {
     Scene scene;
     scene.login();
     scene.target.script = [](Peer& peer, const Pdu& pdu) {
@@ -142,7 +144,7 @@ TEST_CASE("after the Logout nothing more is sent", "[RFC 7143 11.14]") {
     CHECK(scene.target.peers[0].heard.back().kind() == Opcode::LogoutRequest);
 }
 
-TEST_CASE("while logging in only a Login Response is taken", "[RFC 7143 4.2.4]") {
+TEST_CASE("while logging in only a Login Response is taken", "[RFC 7143 4.2.4][rule-32]") {
     for (uint8_t opcode : {0x20, 0x21, 0x25, 0x31, 0x32, 0x3f}) {
         Host host("timeout=5");
         host.target.script = [=](Peer& peer, const Pdu&) {

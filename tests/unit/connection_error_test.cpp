@@ -79,7 +79,7 @@ constexpr uint32_t k_immediate_bytes = 8192;  // what the command of write_error
 
 }  // namespace
 
-TEST_CASE("an unknown opcode", "[RFC 7143 11.2.1.2]") {
+TEST_CASE("an unknown opcode", "[RFC 7143 11.2.1.2][rule-25]") {
     for (uint8_t opcode : {0x00, 0x01, 0x07, 0x27, 0x30, 0x33, 0x3e, 0x1f})
         CHECK(read_error([&](Host&, Peer& peer, Exchange&) {
                   wire::NopIn pdu;
@@ -97,7 +97,7 @@ TEST_CASE("an opcode that has no place here", "[RFC 7143 4.2.5]") {
               }) == HAWSER_ERROR_UNEXPECTED_OPCODE);
 }
 
-TEST_CASE("the reserved bits of the first byte are ignored", "[RFC 7143 11.2.1]") {
+TEST_CASE("the reserved bits of the first byte are ignored", "[RFC 7143 11.2.1][rule-25]") {
     Host host;
     host.start();
     wire::NopIn pdu;
@@ -109,7 +109,7 @@ TEST_CASE("the reserved bits of the first byte are ignored", "[RFC 7143 11.2.1]"
     CHECK(host.counters(0).losses == 0);
 }
 
-TEST_CASE("a data segment beyond MaxRecvDataSegmentLength", "[RFC 7143 13.12]") {
+TEST_CASE("a data segment beyond MaxRecvDataSegmentLength", "[RFC 7143 13.12][rule-17]") {
     for (uint32_t length : {262145u, (1u << 24) - 1})
         CHECK(read_error([&](Host&, Peer& peer, Exchange& exchange) {
                   wire::ScsiResponse pdu;
@@ -129,7 +129,7 @@ TEST_CASE("a target's PDU with an AHS", "[RFC 7143 11.2.1.5]") {
           }) == HAWSER_ERROR_BAD_AHS);
 }
 
-TEST_CASE("a PDU for a task that does not exist", "[RFC 7143 4.2.5.3]") {
+TEST_CASE("a PDU for a task that does not exist", "[RFC 7143 4.2.5.3][rule-9]") {
     auto itts = [](uint32_t real) {
         return std::vector<uint32_t>{0,          0xffffffff,     0x80000000,    real ^ 0x80000000,
                                      real + 1,   real ^ 0x10000, real | 0x8000, 0xffff0000 | real,
@@ -158,7 +158,7 @@ TEST_CASE("a PDU for a task that does not exist", "[RFC 7143 4.2.5.3]") {
     }
 }
 
-TEST_CASE("a second answer to a task that is done", "[RFC 7143 4.2.5.3]") {
+TEST_CASE("a second answer to a task that is done", "[RFC 7143 4.2.5.3][rule-9]") {
     Host host;
     host.start();
     host.target.script = [](Peer& peer, const Pdu& pdu) {
@@ -176,7 +176,7 @@ TEST_CASE("a second answer to a task that is done", "[RFC 7143 4.2.5.3]") {
     CHECK(host.lost_with(0) == HAWSER_ERROR_UNKNOWN_TASK);
 }
 
-TEST_CASE("a task of another connection", "[RFC 7143 4.2.5.1]") {
+TEST_CASE("a task of another connection", "[RFC 7143 4.2.5.1][rule-9]") {
     Host host("", 2);
     host.start();
     uint32_t itt = 0;
@@ -195,7 +195,7 @@ TEST_CASE("a task of another connection", "[RFC 7143 4.2.5.1]") {
     CHECK(host.lost_with(1) == HAWSER_ERROR_UNKNOWN_TASK);
 }
 
-TEST_CASE("data against the direction of its command", "[RFC 7143 11.7]") {
+TEST_CASE("data against the direction of its command", "[RFC 7143 11.7][rule-9]") {
     CHECK(write_error([](Host&, Peer& peer, Exchange& exchange) {
               peer.send(data_in(exchange), false, Bytes(512, 0x66));
           }) == HAWSER_ERROR_WRONG_DIRECTION);
@@ -210,7 +210,7 @@ TEST_CASE("data against the direction of its command", "[RFC 7143 11.7]") {
           }) == HAWSER_ERROR_WRONG_DIRECTION);
 }
 
-TEST_CASE("Data-In beyond the command's length", "[RFC 7143 11.7.5]") {
+TEST_CASE("Data-In beyond the command's length", "[RFC 7143 11.7.5][rule-9][rule-17]") {
     for (auto [offset, length] : {std::pair{0u, 8193u},
                                   {8192u, 1u},
                                   {8191u, 2u},
@@ -242,7 +242,7 @@ TEST_CASE("Data-In out of order", "[RFC 7143 11.7.6]") {
               }) == HAWSER_ERROR_BAD_FIELD);
 }
 
-TEST_CASE("Data-In with status and without F", "[RFC 7143 11.7.1]") {
+TEST_CASE("Data-In with status and without F", "[RFC 7143 11.7.1][rule-18]") {
     CHECK(read_error([](Host&, Peer& peer, Exchange& exchange) {
               wire::DataIn pdu = data_in(exchange);
               pdu.flags = wire::DataIn::k_status;
@@ -250,7 +250,7 @@ TEST_CASE("Data-In with status and without F", "[RFC 7143 11.7.1]") {
           }) == HAWSER_ERROR_BAD_FIELD);
 }
 
-TEST_CASE("Data-In without data is allowed", "[RFC 7143 11.7]") {
+TEST_CASE("Data-In without data is allowed", "[RFC 7143 11.7][rule-18]") {
     Host host;
     host.start();
     host.target.script = [](Peer& peer, const Pdu& pdu) {
@@ -284,7 +284,7 @@ TEST_CASE("GOOD though data is missing", "[RFC 7143 11.4]") {
           }) == HAWSER_ERROR_DATA_MISSING);
 }
 
-TEST_CASE("a residual that cannot be", "[RFC 7143 11.4.5.1]") {
+TEST_CASE("a residual that cannot be", "[RFC 7143 11.4.5.1][rule-23]") {
     CHECK(read_error([](Host&, Peer& peer, Exchange& exchange) {
               peer.send_status(exchange, 2, wire::ScsiResponse::k_underflow, 8193);
           }) == HAWSER_ERROR_BAD_FIELD);
@@ -294,7 +294,7 @@ TEST_CASE("a residual that cannot be", "[RFC 7143 11.4.5.1]") {
           }) == HAWSER_ERROR_BAD_FIELD);
 }
 
-TEST_CASE("R2Ts that cannot be", "[RFC 7143 11.8]") {
+TEST_CASE("R2Ts that cannot be", "[RFC 7143 11.8][rule-21]") {
     auto sent = [](uint32_t offset, uint32_t length) {
         return write_error([=](Host&, Peer& peer, Exchange& exchange) {
             peer.send(r2t(exchange, offset, length), false);
@@ -310,7 +310,8 @@ TEST_CASE("R2Ts that cannot be", "[RFC 7143 11.8]") {
     CHECK(sent(k_immediate_bytes, 0xffffffff) == HAWSER_ERROR_R2T_TOO_LONG);
 }
 
-TEST_CASE("R2Ts beyond MaxOutstandingR2T, out of order, with wrong fields", "[RFC 7143 11.8]") {
+TEST_CASE("R2Ts beyond MaxOutstandingR2T, out of order, with wrong fields",
+          "[RFC 7143 11.8][rule-9][rule-21]") {
     CHECK(write_error([](Host& host, Peer& peer, Exchange& exchange) {
               // All three are there before the first can be answered.
               host.sides[0].mute = true;
@@ -337,7 +338,7 @@ TEST_CASE("R2Ts beyond MaxOutstandingR2T, out of order, with wrong fields", "[RF
           }) == HAWSER_ERROR_BAD_FIELD);
 }
 
-TEST_CASE("StatSN out of order", "[RFC 7143 7.9]") {
+TEST_CASE("StatSN out of order", "[RFC 7143 7.9][rule-5][rule-6]") {
     for (uint32_t jump : {1u, 2u, 0xffffffffu, 0x80000000u})
         CHECK(read_error([&](Host&, Peer& peer, Exchange& exchange) {
                   peer.stat_sn += jump;
@@ -372,7 +373,7 @@ TEST_CASE("a NOP-In that answers nothing", "[RFC 7143 11.19]") {
           }) == HAWSER_ERROR_BAD_NOP);
 }
 
-TEST_CASE("asynchronous messages are the loss that they announce", "[RFC 7143 11.9.1]") {
+TEST_CASE("asynchronous messages are the loss that they announce", "[RFC 7143 11.9.1][rule-29]") {
     auto event = [](uint8_t code) {
         return [=](Host&, Peer& peer, Exchange&) {
             wire::AsyncMessage pdu;
@@ -387,7 +388,8 @@ TEST_CASE("asynchronous messages are the loss that they announce", "[RFC 7143 11
     CHECK(read_error(event(4)) == HAWSER_ERROR_ASYNC_RENEGOTIATE);
 }
 
-TEST_CASE("the Time2Wait of an asynchronous message is obeyed", "[RFC 7143 7.5.2]") {
+TEST_CASE("the Time2Wait of an asynchronous message is obeyed",
+          "[RFC 7143 7.5.2][rule-29][rule-56]") {
     Host host;
     host.start();
     wire::AsyncMessage pdu;

@@ -5,45 +5,11 @@
 
 #include <catch2/catch.hpp>
 
-#include "host.h"
+#include "scene.h"
 
 using namespace hawser;
 using namespace hawser::test;
 using wire::Opcode;
-
-namespace {
-
-std::vector<Pdu> heard(Host& host, Opcode kind, uint32_t index = 0) {
-    std::vector<Pdu> found;
-    for (const Pdu& pdu : host.target.peers[index].heard)
-        if (pdu.kind() == kind) found.push_back(pdu);
-    return found;
-}
-
-// A session with one connection, logged in.
-struct Scene : Host {
-    explicit Scene(const std::string& more = "", uint32_t seed = 1) : Host(more, 1, seed) {
-        for (size_t i = 0; i < target.disk.size(); i++)
-            target.disk[i] = static_cast<uint8_t>(i * 7 + i / 512);
-    }
-    void login() {
-        start();
-        REQUIRE(state(0) == HAWSER_CONNECTION_LOGGED_IN);
-        target.peers[0].heard.clear();
-    }
-    void disk_is_buffer(uint32_t tag, uint32_t block) {
-        CHECK(std::equal(buffers[tag].begin(), buffers[tag].end(),
-                         target.disk.begin() + static_cast<long>(block) * 512));
-    }
-    void good(uint32_t tag) {
-        Done result = done_of(tag);
-        CHECK(result.completion.response == 0);
-        CHECK(result.completion.status == 0);
-        CHECK(result.completion.residual == 0);
-    }
-};
-
-}  // namespace
 
 TEST_CASE("a session of one connection logs in", "[RFC 7143 6.3]") {
     Scene scene;
@@ -54,7 +20,7 @@ TEST_CASE("a session of one connection logs in", "[RFC 7143 6.3]") {
     CHECK(scene.snapshot().target_portal_group_tag == 1);
     REQUIRE(scene.count_orders(HAWSER_ORDER_RELEASE) == 1);
     CHECK(scene.count_orders(HAWSER_ORDER_SETTLED) == 1);
-    auto requests = heard(scene, Opcode::LoginRequest);
+    auto requests = heard_of(scene, Opcode::LoginRequest);
     REQUIRE(requests.size() == 2);
     // One ITT for the whole phase, StatSN acknowledged, CmdSN as it stands (11.12.8).
     CHECK(requests[0].itt() == requests[1].itt());
@@ -66,7 +32,7 @@ TEST_CASE("a session of one connection logs in", "[RFC 7143 6.3]") {
           requests[1].as<wire::LoginRequest>().cmd_sn.get());
 }
 
-TEST_CASE("READ with its status in the last Data-In, or after it", "[RFC 7143 11.7]") {
+TEST_CASE("READ with its status in the last Data-In, or after it", "[RFC 7143 11.7][rule-18]") {
     for (bool in_data_in : {true, false}) {
         for (uint32_t seed = 1; seed <= 20; seed++) {
             Scene scene("", seed);
@@ -84,47 +50,8 @@ TEST_CASE("READ with its status in the last Data-In, or after it", "[RFC 7143 11
     }
 }
 
-TEST_CASE("a READ's command has F, R, its length and nothing else", "[RFC 7143 11.3.1]") {
-    Scene scene;
-    scene.login();
-    scene.submit(0, HAWSER_DATA_READ, 4096, 8);
-    scene.run();
-    auto commands = heard(scene, Opcode::ScsiCommand);
-    REQUIRE(commands.size() == 1);
-    const auto& command = commands[0].as<wire::ScsiCommand>();
-    CHECK(command.flags == (wire::k_final | wire::ScsiCommand::k_read | 1));
-    CHECK(command.expected_data_transfer_length.get() == 4096);
-    CHECK(command.data_segment_length.get() == 0);
-    CHECK(command.total_ahs_length == 0);
-    CHECK(command.cdb[0] == 0x28);
-}
-
-TEST_CASE("a command without data has F and no direction", "[RFC 7143 11.3.1]") {
-    Scene scene;
-    scene.login();
-    uint32_t tag = scene.submit(0, HAWSER_DATA_NONE, 0);
-    scene.run();
-    scene.good(tag);
-    CHECK(heard(scene, Opcode::ScsiCommand)[0].as<wire::ScsiCommand>().flags ==
-          (wire::k_final | 1));
-}
-
-TEST_CASE("a CDB of 32 bytes goes on in an AHS", "[RFC 7143 11.2.2.3]") {
-    Scene scene;
-    scene.login();
-    uint32_t tag = scene.submit(0, HAWSER_DATA_NONE, 0, 0, 32);
-    scene.sides[0].queue.back().cdb[0] = 0x7f;
-    scene.sides[0].queue.back().cdb[31] = 0x99;
-    scene.run();
-    scene.good(tag);
-    Pdu command = heard(scene, Opcode::ScsiCommand).at(0);
-    REQUIRE(command.ahs.size() == 20);
-    CHECK(command.ahs[1] == 17);
-    CHECK(command.ahs[2] == 1);
-    CHECK(command.ahs[19] == 0x99);
-}
-
-TEST_CASE("a WRITE in each of its four ways", "[RFC 7143 13.11]") {
+TEST_CASE("a WRITE in each of its four ways",
+          "[RFC 7143 13.11][rule-11][rule-13][rule-15][rule-17][rule-19][rule-22]") {
     struct Way {
         const char* keys;
         uint32_t immediate;    // bytes with the command
@@ -147,14 +74,14 @@ TEST_CASE("a WRITE in each of its four ways", "[RFC 7143 13.11]") {
             scene.disk_is_buffer(tag, 16);
             CHECK_FALSE(scene.target.numbers_wrong);
             CHECK(scene.counters(0).bytes_out == length);
-            Pdu command = heard(scene, Opcode::ScsiCommand).at(0);
+            Pdu command = heard_of(scene, Opcode::ScsiCommand).at(0);
             CHECK(command.data.size() == std::min(way.immediate, length));
             bool final = command.as<wire::ScsiCommand>().flags & wire::k_final;
             CHECK(final == (std::min(way.unsolicited, length) == command.data.size()));
             // DataSN from 0 in each sequence, F on its last PDU, never beyond the segment length.
             uint32_t data_sn = 0;
             uint32_t free_bytes = 0;
-            for (const Pdu& pdu : heard(scene, Opcode::DataOut)) {
+            for (const Pdu& pdu : heard_of(scene, Opcode::DataOut)) {
                 const auto& out = pdu.as<wire::DataOut>();
                 CHECK(out.data_sn.get() == data_sn);
                 CHECK(pdu.data.size() <= 8192);
@@ -168,7 +95,8 @@ TEST_CASE("a WRITE in each of its four ways", "[RFC 7143 13.11]") {
     }
 }
 
-TEST_CASE("several R2Ts are answered in the order of their arrival", "[RFC 7143 11.8]") {
+TEST_CASE("several R2Ts are answered in the order of their arrival",
+          "[RFC 7143 11.8][rule-13][rule-19][rule-20]") {
     Scene scene("MaxOutstandingR2T=4 InitialR2T=Yes ImmediateData=No");
     scene.login();
     scene.target.script = [](Peer& peer, const Pdu& pdu) {
@@ -182,7 +110,7 @@ TEST_CASE("several R2Ts are answered in the order of their arrival", "[RFC 7143 
     scene.run();
     std::vector<uint32_t> ttts;
     std::map<uint32_t, uint32_t> bytes;
-    for (const Pdu& pdu : heard(scene, Opcode::DataOut)) {
+    for (const Pdu& pdu : heard_of(scene, Opcode::DataOut)) {
         uint32_t ttt = pdu.as<wire::DataOut>().target_transfer_tag.get();
         CHECK(pdu.as<wire::DataOut>().buffer_offset.get() == (ttt - 0x100) * 10000 + bytes[ttt]);
         bytes[ttt] += static_cast<uint32_t>(pdu.data.size());
@@ -217,7 +145,7 @@ TEST_CASE("a WRITE that fails early takes back what it still owed", "[RFC 7143 1
     scene.disk_is_buffer(tag, 16);
     CHECK_FALSE(scene.target.numbers_wrong);
     CHECK(scene.counters(0).losses == 0);
-    for (const Pdu& pdu : heard(scene, Opcode::DataOut))
+    for (const Pdu& pdu : heard_of(scene, Opcode::DataOut))
         CHECK(pdu.as<wire::DataOut>().target_transfer_tag.get() >= 0x7700);
 }
 
@@ -250,7 +178,7 @@ void fail_in_the_middle(uint32_t seed, bool cut) {
     CHECK(scene.counters(0).losses == (cut ? 1 : 0));
     scene.sides[0].mute = false;
     scene.pass(10000);
-    auto data_outs = heard(scene, Opcode::DataOut);
+    auto data_outs = heard_of(scene, Opcode::DataOut);
     REQUIRE(data_outs.size() == (cut ? 0 : 1));
     if (!cut) CHECK(data_outs[0].data.size() == 40000);
     tag = scene.submit(0, HAWSER_DATA_WRITE, 4096, 8);
@@ -267,7 +195,7 @@ TEST_CASE("a WRITE whose status came before its connection ended is complete") {
     for (uint32_t seed = 1; seed <= 10; seed++) fail_in_the_middle(seed, true);
 }
 
-TEST_CASE("unsolicited data goes in the order of its commands", "[RFC 7143 4.2.5.2]") {
+TEST_CASE("unsolicited data goes in the order of its commands", "[RFC 7143 4.2.5.2][rule-12]") {
     Scene scene("FirstBurstLength=65536");
     scene.login();
     scene.target.script = [](Peer&, const Pdu& pdu) { return pdu.kind() != Opcode::NopOut; };
@@ -284,7 +212,7 @@ TEST_CASE("unsolicited data goes in the order of its commands", "[RFC 7143 4.2.5
 
 // LIO takes unsolicited Data-Out of a command that is not its turn yet as a protocol error.
 TEST_CASE("with siblings a command's data beyond the immediate waits for R2T",
-          "[RFC 7143 13.10]") {
+          "[RFC 7143 13.10][rule-11]") {
     Host host("InitialR2T=No FirstBurstLength=65536 MaxRecvDataSegmentLength=8192", 2);
     host.start();
     REQUIRE(host.state(1) == HAWSER_CONNECTION_LOGGED_IN);
@@ -292,15 +220,15 @@ TEST_CASE("with siblings a command's data beyond the immediate waits for R2T",
     uint32_t tag = host.submit(0, HAWSER_DATA_WRITE, 40000);
     host.run();
     CHECK(host.done_of(tag).completion.status == 0);
-    CHECK((heard(host, Opcode::ScsiCommand).at(0).as<wire::ScsiCommand>().flags & wire::k_final) !=
-          0);
-    std::vector<Pdu> data = heard(host, Opcode::DataOut);
+    CHECK((heard_of(host, Opcode::ScsiCommand).at(0).as<wire::ScsiCommand>().flags &
+           wire::k_final) != 0);
+    std::vector<Pdu> data = heard_of(host, Opcode::DataOut);
     CHECK_FALSE(data.empty());
     for (const Pdu& pdu : data)
         CHECK(pdu.as<wire::DataOut>().target_transfer_tag.get() != wire::k_reserved_tag);
 }
 
-TEST_CASE("many commands of all kinds, every byte compared", "[RFC 7143 4.2.2.1]") {
+TEST_CASE("many commands of all kinds, every byte compared", "[RFC 7143 4.2.2.1][rule-1][rule-2]") {
     for (uint32_t seed = 1; seed <= 8; seed++) {
         Scene scene("queue_depth=64", seed);
         scene.target.window = 4 + seed;
@@ -320,7 +248,7 @@ TEST_CASE("many commands of all kinds, every byte compared", "[RFC 7143 4.2.2.1]
         CHECK_FALSE(scene.target.numbers_wrong);
         REQUIRE(scene.lost_with(0) == HAWSER_ERROR_NONE);
         // CmdSN rises by one with each command, and none is left out.
-        auto commands = heard(scene, Opcode::ScsiCommand);
+        auto commands = heard_of(scene, Opcode::ScsiCommand);
         for (size_t i = 1; i < commands.size(); i++)
             CHECK(commands[i].as<wire::ScsiCommand>().cmd_sn.get() ==
                   commands[i - 1].as<wire::ScsiCommand>().cmd_sn.get() + 1);
@@ -337,7 +265,7 @@ TEST_CASE("nothing is sent past a closed window, and it goes on when it opens",
     for (int i = 0; i < 5; i++) scene.submit(0, HAWSER_DATA_NONE, 0);
     scene.target.window = 0;  // further numbers do not open it
     scene.run();
-    CHECK(heard(scene, Opcode::ScsiCommand).size() == 2);
+    CHECK(heard_of(scene, Opcode::ScsiCommand).size() == 2);
     hawser_window window;
     hawser_session_window(scene.session, &window);
     CHECK(window.cmd_sn == window.max_cmd_sn + 1);
@@ -348,10 +276,10 @@ TEST_CASE("nothing is sent past a closed window, and it goes on when it opens",
     news.target_transfer_tag = wire::k_reserved_tag;
     scene.target.peers[0].send(news, false);
     scene.run();
-    CHECK(heard(scene, Opcode::ScsiCommand).size() == 4);
+    CHECK(heard_of(scene, Opcode::ScsiCommand).size() == 4);
     scene.target.peers[0].send(news, false);
     scene.run();
-    CHECK(heard(scene, Opcode::ScsiCommand).size() == 5);
+    CHECK(heard_of(scene, Opcode::ScsiCommand).size() == 5);
     CHECK(scene.state(0) == HAWSER_CONNECTION_LOGGED_IN);
 }
 
@@ -398,7 +326,7 @@ TEST_CASE("residuals and sense reach the host", "[RFC 7143 11.4]") {
     CHECK(done.sense[2] == 0x05);
 }
 
-TEST_CASE("a short read says how much came", "[RFC 7143 11.4.5.1]") {
+TEST_CASE("a short read says how much came", "[RFC 7143 11.4.5.1][rule-23]") {
     Scene scene;
     scene.login();
     scene.target.script = [](Peer& peer, const Pdu& pdu) {
@@ -419,7 +347,7 @@ TEST_CASE("a short read says how much came", "[RFC 7143 11.4.5.1]") {
     CHECK(scene.buffers[tag][36] == 0xee);
 }
 
-TEST_CASE("an overflow is told as such", "[RFC 7143 11.4.5.1]") {
+TEST_CASE("an overflow is told as such", "[RFC 7143 11.4.5.1][rule-23]") {
     Scene scene;
     scene.login();
     scene.target.script = [](Peer& peer, const Pdu& pdu) {
@@ -437,7 +365,8 @@ TEST_CASE("an overflow is told as such", "[RFC 7143 11.4.5.1]") {
     CHECK(done.completion.residual == 100);
 }
 
-TEST_CASE("with a Response other than 0 status and residual mean nothing", "[RFC 7143 11.4.3]") {
+TEST_CASE("with a Response other than 0 status and residual mean nothing",
+          "[RFC 7143 11.4.3][rule-23]") {
     Scene scene;
     scene.login();
     scene.target.script = [](Peer& peer, const Pdu& pdu) {

@@ -109,7 +109,7 @@ const std::string k_usual_answers =
 }  // namespace
 
 TEST_CASE("the first request carries the names and asks for the operational stage",
-          "[RFC 7143 6.3]") {
+          "[RFC 7143 6.3][rule-34][rule-35][rule-40]") {
     Scene scene;
     CHECK(scene.request() ==
           "InitiatorName=iqn.a:node InitiatorAlias=node-7 TargetName=iqn.a:disk "
@@ -140,7 +140,8 @@ TEST_CASE("a leading login reaches the full feature phase", "[RFC 7143 6.3]") {
     CHECK_FALSE(scene.login->poll_request(scene.header, text));
 }
 
-TEST_CASE("a further login keeps to its connection's keys", "[RFC 7143 11.12.6]") {
+TEST_CASE("a further login keeps to its connection's keys",
+          "[RFC 7143 11.12.6][rule-34][rule-40]") {
     Scene scene(false);
     CHECK(scene.request() == "InitiatorName=iqn.a:node TargetName=iqn.a:disk AuthMethod=None ");
     CHECK(scene.header.tsih.get() == 0x1234);
@@ -185,7 +186,7 @@ TEST_CASE("without T and without a proposal the request is repeated empty", "[RF
     CHECK(scene.login->done());
 }
 
-TEST_CASE("text in pieces is answered by empty requests", "[RFC 7143 6.2]") {
+TEST_CASE("text in pieces is answered by empty requests", "[RFC 7143 6.2][rule-36]") {
     Scene scene;
     scene.operational();
     std::string text = text_of(k_usual_answers);
@@ -210,7 +211,7 @@ TEST_CASE("text in pieces is answered by empty requests", "[RFC 7143 6.2]") {
     CHECK(again.login->keys().max_burst_length == 262144);
 }
 
-TEST_CASE("our own text goes out in pieces when it is long", "[RFC 7143 6.2]") {
+TEST_CASE("our own text goes out in pieces when it is long", "[RFC 7143 6.2][rule-36][rule-38]") {
     Scene scene;
     scene.operational();
     std::string unknown;
@@ -229,7 +230,7 @@ TEST_CASE("our own text goes out in pieces when it is long", "[RFC 7143 6.2]") {
     CHECK(scene.login->done());
 }
 
-TEST_CASE("a request with C is answered without text", "[RFC 7143 6.2]") {
+TEST_CASE("a request with C is answered without text", "[RFC 7143 6.2][rule-36]") {
     Scene scene;
     scene.operational();
     std::string unknown;
@@ -241,7 +242,7 @@ TEST_CASE("a request with C is answered without text", "[RFC 7143 6.2]") {
     CHECK(scene.answer(k_operational, "MaxConnections=1") == HAWSER_ERROR_LOGIN_BAD_STAGE);
 }
 
-TEST_CASE("a stage is left only as asked for", "[RFC 7143 6.3]") {
+TEST_CASE("a stage is left only as asked for", "[RFC 7143 6.3][rule-35][rule-36]") {
     // Wrong CSG, T with C, NSG beyond, below or reserved, a reserved CSG.
     for (uint8_t flags : {k_operational_to_full, uint8_t(k_t | k_c | 1), uint8_t(k_t | 3),
                           uint8_t(k_t | 0), uint8_t(k_t | 2), uint8_t(2 << 2), uint8_t(3 << 2)}) {
@@ -271,7 +272,7 @@ TEST_CASE("a stage is not left with an open proposal", "[RFC 7143 6.3]") {
           HAWSER_ERROR_NONE);
 }
 
-TEST_CASE("fields that have to stay the same", "[RFC 7143 11.13]") {
+TEST_CASE("fields that have to stay the same", "[RFC 7143 11.13][rule-40]") {
     Scene isid;
     isid.request();
     LoginResponse answer = isid.response(k_security_to_operational);
@@ -297,7 +298,7 @@ TEST_CASE("fields that have to stay the same", "[RFC 7143 11.13]") {
     CHECK(last.answer(answer, "") == HAWSER_ERROR_LOGIN_BAD_FIELD);
 }
 
-TEST_CASE("a new session needs a TSIH", "[RFC 7143 11.13.3]") {
+TEST_CASE("a new session needs a TSIH", "[RFC 7143 11.13.3][rule-40]") {
     Scene scene;
     scene.operational();
     LoginResponse answer = scene.response(k_operational_to_full);
@@ -305,7 +306,7 @@ TEST_CASE("a new session needs a TSIH", "[RFC 7143 11.13.3]") {
     CHECK(scene.answer(answer, text_of(k_usual_answers)) == HAWSER_ERROR_LOGIN_NO_TSIH);
 }
 
-TEST_CASE("bad text in each of its kinds", "[RFC 7143 6.1]") {
+TEST_CASE("bad text in each of its kinds", "[RFC 7143 6.1][rule-37][rule-38]") {
     auto error = [](const std::string& raw) {
         Scene scene;
         scene.request();
@@ -325,14 +326,14 @@ TEST_CASE("bad text in each of its kinds", "[RFC 7143 6.1]") {
     CHECK(error(text_of(many)) == HAWSER_ERROR_LOGIN_TOO_LONG);
 }
 
-TEST_CASE("a key redeclared in the other stage is a duplicate", "[RFC 7143 6.3]") {
+TEST_CASE("a key redeclared in the other stage is a duplicate", "[RFC 7143 6.3][rule-37]") {
     Scene scene;
     scene.operational();
     CHECK(scene.answer(k_operational_to_full, "TargetPortalGroupTag=7") ==
           HAWSER_ERROR_LOGIN_DUPLICATE_KEY);
 }
 
-TEST_CASE("text without an end is cut off", "[RFC 7143 6.1]") {
+TEST_CASE("text without an end is cut off", "[RFC 7143 6.1][rule-38]") {
     Scene scene;
     scene.request();
     uint32_t error = HAWSER_ERROR_NONE;
@@ -362,7 +363,7 @@ TEST_CASE("rounds without an end are cut off", "[RFC 7143 6.2]") {
     CHECK(rounds == k_login_rounds_max);
 }
 
-TEST_CASE("a response that nobody asked for", "[RFC 7143 6.3]") {
+TEST_CASE("a response that nobody asked for", "[RFC 7143 6.3][rule-33]") {
     Scene scene;
     CHECK(scene.answer(0, "") == HAWSER_ERROR_LOGIN_UNEXPECTED_PDU);
     Scene done;
@@ -371,7 +372,7 @@ TEST_CASE("a response that nobody asked for", "[RFC 7143 6.3]") {
     CHECK(done.answer(k_operational_to_full, "") == HAWSER_ERROR_LOGIN_UNEXPECTED_PDU);
 }
 
-TEST_CASE("each status is an error of its own", "[RFC 7143 11.13.5]") {
+TEST_CASE("each status is an error of its own", "[RFC 7143 11.13.5][rule-41]") {
     for (auto [status, error] : {std::pair{0x0101, HAWSER_ERROR_LOGIN_REDIRECTED},
                                  {0x0102, HAWSER_ERROR_LOGIN_REDIRECTED},
                                  {0x0103, HAWSER_ERROR_LOGIN_UNKNOWN_STATUS},

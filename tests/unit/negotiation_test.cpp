@@ -116,7 +116,7 @@ TEST_CASE("a further login proposes what is its connection's only", "[RFC 7143 1
     CHECK(table.keys().header_digest == 0);
 }
 
-TEST_CASE("a digest offer of both puts CRC32C first", "[RFC 7143 6.2.1]") {
+TEST_CASE("a digest offer of both puts CRC32C first", "[RFC 7143 6.2.1][rule-39]") {
     hawser_keys offer = usual_offer();
     offer.header_digest = 3;
     offer.data_digest = 2;
@@ -156,7 +156,7 @@ TEST_CASE("answers within the result function become the keys", "[RFC 7143 6.2.2
     CHECK(table.keys().header_digest == 0);
 }
 
-TEST_CASE("an answer that its proposal does not allow is refused", "[RFC 7143 6.2.2]") {
+TEST_CASE("an answer that its proposal does not allow is refused", "[RFC 7143 6.2.2][rule-39]") {
     for (auto [key, value] : {std::pair{"MaxConnections", "5"},
                               {"MaxConnections", "0"},
                               {"MaxConnections", "x"},
@@ -186,14 +186,15 @@ TEST_CASE("an answer that its proposal does not allow is refused", "[RFC 7143 6.
     }
 }
 
-TEST_CASE("Maximum: an answer below the offer is refused", "[RFC 7143 13.15]") {
+TEST_CASE("Maximum: an answer below the offer is refused", "[RFC 7143 13.15][rule-39]") {
     hawser_keys offer = usual_offer();
     offer.default_time2wait_s = 5;
     CHECK(Table(offer).takes("DefaultTime2Wait", "4") == HAWSER_ERROR_LOGIN_BAD_VALUE);
     CHECK(Table(offer).takes("DefaultTime2Wait", "5") == HAWSER_ERROR_NONE);
 }
 
-TEST_CASE("OR and AND: a decided boolean cannot be answered otherwise", "[RFC 7143 6.2.2]") {
+TEST_CASE("OR and AND: a decided boolean cannot be answered otherwise",
+          "[RFC 7143 6.2.2][rule-39]") {
     hawser_keys offer = usual_offer();
     offer.initial_r2t = 1;
     offer.immediate_data = 0;
@@ -248,7 +249,7 @@ TEST_CASE("keys that a target leaves out stay at their defaults", "[RFC 7143 6.2
     CHECK(table.keys().default_time2wait_s == 2);
 }
 
-TEST_CASE("no key is said twice, by whoever", "[RFC 7143 6.3]") {
+TEST_CASE("no key is said twice, by whoever", "[RFC 7143 6.3][rule-37]") {
     Table table;
     REQUIRE(table.takes("MaxConnections", "2") == HAWSER_ERROR_NONE);
     CHECK(table.takes("MaxConnections", "2") == HAWSER_ERROR_LOGIN_DUPLICATE_KEY);
@@ -262,7 +263,7 @@ TEST_CASE("no key is said twice, by whoever", "[RFC 7143 6.3]") {
     CHECK(table.takes("TargetAddress", "10.0.0.2:3260,1") == HAWSER_ERROR_NONE);
 }
 
-TEST_CASE("a key of the other stage is refused", "[RFC 7143 6.3]") {
+TEST_CASE("a key of the other stage is refused", "[RFC 7143 6.3][rule-35]") {
     CHECK(Table().takes("MaxConnections", "2", KeyStage::Security) == HAWSER_ERROR_LOGIN_BAD_STAGE);
     CHECK(Table().takes("AuthMethod", "None") == HAWSER_ERROR_LOGIN_BAD_STAGE);
     CHECK(Table().takes("TargetAlias", "x", KeyStage::Security) == HAWSER_ERROR_NONE);
@@ -282,7 +283,7 @@ TEST_CASE("the portal group tag has 16 bits", "[RFC 7143 13.9]") {
 }
 
 TEST_CASE("an unknown key is not understood; a reserved word is no value for it",
-          "[RFC 7143 6.2]") {
+          "[RFC 7143 6.2][rule-38]") {
     Table table;
     CHECK(table.takes("X-com.example.foo", "3") == HAWSER_ERROR_NONE);
     CHECK(table.answer == "X-com.example.foo=NotUnderstood ");
@@ -291,7 +292,7 @@ TEST_CASE("an unknown key is not understood; a reserved word is no value for it"
         CHECK(table.takes("X-com.example.bar", value) == HAWSER_ERROR_LOGIN_BAD_VALUE);
 }
 
-TEST_CASE("the obsolete markers are never not understood", "[RFC 7143 13.25]") {
+TEST_CASE("the obsolete markers are never not understood", "[RFC 7143 13.25][rule-38][rule-65]") {
     Table table;
     CHECK(table.takes("IFMarker", "Yes") == HAWSER_ERROR_NONE);
     CHECK(table.answer == "IFMarker=No ");
@@ -304,7 +305,7 @@ TEST_CASE("the obsolete markers are never not understood", "[RFC 7143 13.25]") {
     CHECK(table.takes("OFMarkInt", "Reject") == HAWSER_ERROR_LOGIN_BAD_VALUE);
 }
 
-TEST_CASE("TaskReporting is answered with the first that we do", "[RFC 7143 13.23]") {
+TEST_CASE("TaskReporting is answered with the first that we do", "[RFC 7143 13.23][rule-65]") {
     Table table;
     CHECK(table.takes("TaskReporting", "FastAbort,ResponseFence,RFC3720") == HAWSER_ERROR_NONE);
     CHECK(table.answer == "TaskReporting=RFC3720 ");
@@ -314,7 +315,7 @@ TEST_CASE("TaskReporting is answered with the first that we do", "[RFC 7143 13.2
     CHECK(other.answer == "TaskReporting=Reject ");
 }
 
-TEST_CASE("iSCSIProtocolLevel is 1", "[RFC 7143 13.24]") {
+TEST_CASE("iSCSIProtocolLevel is 1", "[RFC 7143 13.24][rule-65]") {
     Table table;
     CHECK(table.takes("iSCSIProtocolLevel", "2") == HAWSER_ERROR_NONE);
     CHECK(table.answer == "iSCSIProtocolLevel=1 ");
@@ -358,7 +359,7 @@ TEST_CASE("FirstBurstLength must not exceed MaxBurstLength", "[RFC 7143 13.14]")
     CHECK(irrelevant.keys().first_burst_length == 4096);
 }
 
-TEST_CASE("recovery with ordered sequences allows one R2T", "[RFC 7143 13.19]") {
+TEST_CASE("recovery with ordered sequences allows one R2T", "[RFC 7143 13.19][rule-59]") {
     hawser_keys offer = usual_offer();
     offer.error_recovery_level = 2;
     offer.max_outstanding_r2t = 8;

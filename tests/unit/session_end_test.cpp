@@ -11,7 +11,7 @@ using namespace hawser::test;
 using wire::Opcode;
 
 TEST_CASE("Logout of four connections: each its own, the last one the session's",
-          "[RFC 7143 11.14]") {
+          "[RFC 7143 11.14][rule-63]") {
     Host host("", 4);
     host.start();
     host.logout();

@@ -33,7 +33,7 @@ void all_good(Host& host, const std::vector<std::pair<uint32_t, uint32_t>>& tags
 
 }  // namespace
 
-TEST_CASE("four connections, one session", "[RFC 7143 6.3.1]") {
+TEST_CASE("four connections, one session", "[RFC 7143 6.3.1][rule-34][rule-40]") {
     for (bool extra_round : {false, true}) {
         Host host("", 4);
         host.target.extra_round = extra_round;
@@ -158,7 +158,7 @@ TEST_CASE("no portal: the attempt ends when its time is over, with the errors of
     CHECK(host.next_deadline() == HAWSER_NEVER);
 }
 
-TEST_CASE("a first login that is refused for good ends at once", "[RFC 7143 11.13.5]") {
+TEST_CASE("a first login that is refused for good ends at once", "[RFC 7143 11.13.5][rule-41]") {
     for (auto [status, error] : {std::pair{0x0201, HAWSER_ERROR_LOGIN_AUTHENTICATION_FAILED},
                                  {0x0202, HAWSER_ERROR_LOGIN_FORBIDDEN},
                                  {0x0203, HAWSER_ERROR_LOGIN_TARGET_NOT_FOUND}}) {
@@ -201,7 +201,7 @@ TEST_CASE("a login without an answer is given up after login_timeout") {
     CHECK(host.lost_with(0) == HAWSER_ERROR_LOGIN_TIMEOUT);
 }
 
-TEST_CASE("the loss of one connection reinstates the session", "[RFC 7143 6.3.5]") {
+TEST_CASE("the loss of one connection reinstates the session", "[RFC 7143 6.3.5][rule-58]") {
     for (uint32_t seed = 1; seed <= 12; seed++) {
         Host host("DefaultTime2Wait=0", 4, seed);
         host.target.window = 8 + seed;
@@ -284,7 +284,8 @@ TEST_CASE("siblings are read to their end, and what they complete counts", "[RFC
     CHECK(host.parked.empty());
 }
 
-TEST_CASE("a new session waits for every socket to close, and for Time2Wait", "[RFC 7143 7.5]") {
+TEST_CASE("a new session waits for every socket to close, and for Time2Wait",
+          "[RFC 7143 7.5][rule-56]") {
     Host host("DefaultTime2Wait=3", 2);
     host.start();
     host.target.peers[1].lingers = true;
@@ -309,7 +310,7 @@ TEST_CASE("a new session waits for every socket to close, and for Time2Wait", "[
     CHECK(quick.target.sessions == 2);
 }
 
-TEST_CASE("the target's DefaultTime2Wait rules when it is longer", "[RFC 7143 13.15]") {
+TEST_CASE("the target's DefaultTime2Wait rules when it is longer", "[RFC 7143 13.15][rule-56]") {
     Host host("DefaultTime2Wait=0");
     host.target.answers["DefaultTime2Wait"] = "6";
     host.start();
@@ -430,7 +431,7 @@ TEST_CASE("an old epoch's report changes nothing") {
     CHECK(hawser_session_handle_report(host.session, &old, host.now_ms) == 0);
 }
 
-TEST_CASE("an ISID is the same at each boot, and not open-iscsi's", "[RFC 7143 11.12.5]") {
+TEST_CASE("an ISID is the same at each boot, and not open-iscsi's", "[RFC 7143 11.12.5][rule-40]") {
     Host one("", 1, 1), two("", 1, 2);
     CHECK(std::memcmp(one.snapshot().isid, two.snapshot().isid, 6) == 0);
     CHECK((one.snapshot().isid[0] & 0xc0) == 0x80);

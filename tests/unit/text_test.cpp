@@ -54,7 +54,7 @@ TEST_CASE("padding that a target counted as text is no pair") {
     CHECK(error == TextError::None);
 }
 
-TEST_CASE("malformed text is named, and what came before it is kept", "[RFC 7143 6.1]") {
+TEST_CASE("malformed text is named, and what came before it is kept", "[RFC 7143 6.1][rule-38]") {
     TextError error;
     CHECK(pairs_of("A=1\0B=2"sv, error).size() == 1);
     CHECK(error == TextError::NoNul);
@@ -74,7 +74,7 @@ TEST_CASE("malformed text is named, and what came before it is kept", "[RFC 7143
     CHECK(error == TextError::NoNul);
 }
 
-TEST_CASE("a key that comes twice is found", "[RFC 7143 6.3]") {
+TEST_CASE("a key that comes twice is found", "[RFC 7143 6.3][rule-37]") {
     auto twice = bytes("A=1\0B=2\0A=3\0"sv);
     auto address = bytes("TargetAddress=1\0TargetAddress=2\0"sv);
     CHECK(has_duplicate_key(twice, "TargetAddress", 10));
@@ -149,7 +149,7 @@ TEST_CASE("lists keep their empty items") {
     CHECK_FALSE(empty.next(item));
 }
 
-TEST_CASE("binary values in hex and base64", "[RFC 7143 6.1]") {
+TEST_CASE("binary values in hex and base64", "[RFC 7143 6.1][rule-44]") {
     std::array<uint8_t, 4> out{};
     REQUIRE(parse_binary("0xdeadBEEF", out) == 4u);
     CHECK(out == std::array<uint8_t, 4>{0xde, 0xad, 0xbe, 0xef});
