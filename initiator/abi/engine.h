@@ -119,6 +119,10 @@ struct hawser_options {
     char chap_key[HAWSER_CHAP_KEY_BYTES];
     char chap_key_in[HAWSER_CHAP_KEY_BYTES]; /* "": the target need not authenticate itself */
     uint8_t chap_algorithms;                 /* HAWSER_CHAP_BIT()s that may be offered */
+    uint32_t connect_timeout_ms; /* TCP, where another portal can be tried */
+    uint32_t abort_timeout_ms;   /* ABORT TASK, ABORT TASK SET, CLEAR TASK SET */
+    uint32_t lu_reset_timeout_ms;
+    uint32_t tgt_reset_timeout_ms;
 };
 
 /* RFC 7143 12.1.3, and IANA's "PPP Authentication Algorithms" */

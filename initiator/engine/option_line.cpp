@@ -29,11 +29,25 @@ constexpr Option k_options[] = {
     {OptionId::Alias, "alias", OptionType::Text, 0, 0, false},
     {OptionId::Lun, "lun", OptionType::Number, 0, k_lun_max, true},
     {OptionId::Root, "root", OptionType::YesNo, 0, 0, false},
-    {OptionId::Timeout, "timeout", OptionType::Number, 1, 86400, false},
-    {OptionId::LoginTimeout, "login_timeout", OptionType::Number, 1, 600, false},
-    {OptionId::NoopOutInterval, "noop_out_interval", OptionType::Number, 0, 3600, false},
-    {OptionId::NoopOutTimeout, "noop_out_timeout", OptionType::Number, 0, 3600, false},
-    {OptionId::Grace, "grace", OptionType::Number, 1, 3600, false},
+    {OptionId::Timeout, "timeout", OptionType::Seconds, 1, 86400, false,
+     &hawser_options::timeout_ms},
+    {OptionId::ConnectTimeout, "connect_timeout", OptionType::Seconds, 1, 600, false,
+     &hawser_options::connect_timeout_ms},
+    {OptionId::LoginTimeout, "login_timeout", OptionType::Seconds, 1, 600, false,
+     &hawser_options::login_timeout_ms},
+    {OptionId::LogoutTimeout, "logout_timeout", OptionType::Seconds, 1, 600, false,
+     &hawser_options::logout_timeout_ms},
+    {OptionId::AbortTimeout, "abort_timeout", OptionType::Seconds, 1, 600, false,
+     &hawser_options::abort_timeout_ms},
+    {OptionId::LuResetTimeout, "lu_reset_timeout", OptionType::Seconds, 1, 600, false,
+     &hawser_options::lu_reset_timeout_ms},
+    {OptionId::TgtResetTimeout, "tgt_reset_timeout", OptionType::Seconds, 1, 600, false,
+     &hawser_options::tgt_reset_timeout_ms},
+    {OptionId::NoopOutInterval, "noop_out_interval", OptionType::Seconds, 0, 3600, false,
+     &hawser_options::noop_out_interval_ms},
+    {OptionId::NoopOutTimeout, "noop_out_timeout", OptionType::Seconds, 0, 3600, false,
+     &hawser_options::noop_out_timeout_ms},
+    {OptionId::Grace, "grace", OptionType::Seconds, 1, 3600, false, &hawser_options::grace_ms},
     {OptionId::QueueDepth, "queue_depth", OptionType::Number, 1, HAWSER_QUEUE_DEPTH_MAX, false},
     {OptionId::Cpus, "cpus", OptionType::CpuList, 0, 0, false},
     {OptionId::InitialR2T, "InitialR2T", OptionType::Boolean, 0, 0, false},
@@ -74,7 +88,11 @@ void set_defaults(hawser_options& options) {
     options = {};
     options.queue_depth = 256;
     options.timeout_ms = 60000;
+    options.connect_timeout_ms = 3000;
     options.login_timeout_ms = 15000;
+    options.abort_timeout_ms = 15000;
+    options.lu_reset_timeout_ms = 30000;
+    options.tgt_reset_timeout_ms = 30000;
     options.noop_out_interval_ms = 5000;
     options.noop_out_timeout_ms = 5000;
     options.logout_timeout_ms = 5000;
@@ -201,21 +219,6 @@ void store_number(OptionId id, uint32_t number, hawser_options& options) {
         case OptionId::Root:
             options.root = static_cast<uint8_t>(number);
             break;
-        case OptionId::Timeout:
-            options.timeout_ms = number * 1000;
-            break;
-        case OptionId::LoginTimeout:
-            options.login_timeout_ms = number * 1000;
-            break;
-        case OptionId::NoopOutInterval:
-            options.noop_out_interval_ms = number * 1000;
-            break;
-        case OptionId::NoopOutTimeout:
-            options.noop_out_timeout_ms = number * 1000;
-            break;
-        case OptionId::Grace:
-            options.grace_ms = number * 1000;
-            break;
         case OptionId::QueueDepth:
             options.queue_depth = number;
             break;
@@ -256,6 +259,10 @@ bool take_number(const Option& option, std::string_view value, hawser_options& o
     auto number = wire::parse_decimal(value);
     if (!number || *number < option.minimum || *number > option.maximum)
         return reason.range(option, value);
+    if (option.type == OptionType::Seconds) {
+        options.*option.milliseconds = static_cast<uint32_t>(*number) * 1000;
+        return true;
+    }
     if (option.id == OptionId::Lun)
         return take_lun(option, value, static_cast<uint32_t>(*number), options, reason);
     store_number(option.id, static_cast<uint32_t>(*number), options);
@@ -336,7 +343,8 @@ bool take_text(const Option& option, std::string_view value, hawser_options& opt
 bool take_word(const Option& option, std::string_view value, hawser_options& options,
                Reason& reason) {
     if (option.type == OptionType::Portal) return take_portal(option, value, options, reason);
-    if (option.type == OptionType::Number) return take_number(option, value, options, reason);
+    if (option.type == OptionType::Number || option.type == OptionType::Seconds)
+        return take_number(option, value, options, reason);
     if (option.type == OptionType::YesNo) {
         if (value != "yes" && value != "no") return reason(option.name, value, "not yes or no");
         store_number(option.id, value == "yes", options);

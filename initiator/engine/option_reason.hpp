@@ -2,6 +2,7 @@
 // What an option of the line is, and how a refusal of one is said.
 #pragma once
 
+#include "abi/engine.h"
 #include "wire/text.hpp"
 
 #include <cstddef>
@@ -22,7 +23,12 @@ enum class OptionId : uint8_t {
     Lun,
     Root,
     Timeout,
+    ConnectTimeout,
     LoginTimeout,
+    LogoutTimeout,
+    AbortTimeout,
+    LuResetTimeout,
+    TgtResetTimeout,
     NoopOutInterval,
     NoopOutTimeout,
     Grace,
@@ -48,6 +54,7 @@ enum class OptionId : uint8_t {
 
 enum class OptionType : uint8_t {
     Number,
+    Seconds,
     YesNo,
     Boolean,
     Name,
@@ -65,6 +72,7 @@ struct Option {
     uint32_t minimum;
     uint32_t maximum;
     bool repeatable;
+    uint32_t hawser_options::*milliseconds = nullptr;  // Seconds: where they go
 };
 
 // Writes the reason, once: "KEY: VALUE: what is allowed".

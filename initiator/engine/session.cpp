@@ -6,9 +6,6 @@ namespace hawser {
 
 namespace {
 
-// With others to try, a portal that does not answer TCP is not waited for as long as a login.
-constexpr uint32_t k_connect_timeout_ms = 3000;
-
 // FNV-1a, to give an initiator the same ISID to a target at every boot (RFC 7143 11.12.5).
 uint32_t hash_name(uint32_t hash, const char* name) {
     for (; *name != '\0'; name++) hash = (hash ^ static_cast<uint8_t>(*name)) * 16777619u;
@@ -85,11 +82,14 @@ void Session::connect(uint32_t index, bool leading, uint64_t now_ms) {
     slot.phase = SlotPhase::Opening;
     slot.retry_ms = HAWSER_NEVER;
     const bool alone = count == 1 && portals == 1;
-    const uint32_t patience = m_shared->options.login_timeout_ms;
+    // With others to try, a portal that does not answer TCP is not waited for as long as a login.
+    const hawser_options& options = m_shared->options;
+    const uint32_t patience = options.login_timeout_ms;
     hawser_order order = make_order(HAWSER_ORDER_CONNECT, index);
     order.portal = slot.portal;
     order.deadline_ms =
-        now_ms + (alone || patience < k_connect_timeout_ms ? patience : k_connect_timeout_ms);
+        now_ms +
+        (alone || patience < options.connect_timeout_ms ? patience : options.connect_timeout_ms);
     for (size_t i = 0; i < m_isid.size(); i++) order.login.isid[i] = m_isid[i];
     order.login.cid = static_cast<uint16_t>(index);
     order.login.leading = leading;

@@ -130,6 +130,28 @@ TEST_CASE("every key is stored") {
     CHECK(options.offer.default_time2retain_s == 0);
 }
 
+TEST_CASE("every timer has a key of its own") {
+    hawser_options usual = good("");
+    CHECK(usual.connect_timeout_ms == 3000);
+    CHECK(usual.abort_timeout_ms == 15000);
+    CHECK(usual.lu_reset_timeout_ms == 30000);
+    CHECK(usual.tgt_reset_timeout_ms == 30000);
+    hawser_options options = good(
+        "timeout=1 connect_timeout=2 login_timeout=3 logout_timeout=4 abort_timeout=5 "
+        "lu_reset_timeout=6 tgt_reset_timeout=7 noop_out_interval=8 noop_out_timeout=9 grace=10");
+    CHECK(options.timeout_ms == 1000);
+    CHECK(options.connect_timeout_ms == 2000);
+    CHECK(options.login_timeout_ms == 3000);
+    CHECK(options.logout_timeout_ms == 4000);
+    CHECK(options.abort_timeout_ms == 5000);
+    CHECK(options.lu_reset_timeout_ms == 6000);
+    CHECK(options.tgt_reset_timeout_ms == 7000);
+    CHECK(options.noop_out_interval_ms == 8000);
+    CHECK(options.noop_out_timeout_ms == 9000);
+    CHECK(options.grace_ms == 10000);
+    refused(k_least + " abort_timeout=0", "abort_timeout: 0: not a number from 1 to 600");
+}
+
 TEST_CASE("connections default to the number of portals") {
     CHECK(good("portal=10.0.20.2 portal=10.0.30.2 portal=10.0.40.2").connection_count == 4);
     CHECK(good("portal=10.0.20.2 connections=1").connection_count == 1);
