@@ -50,6 +50,7 @@ extern "C" {
     X(LOGIN_SERVICE_UNAVAILABLE, 34, "target is busy or not operational (0301)")                   \
     X(LOGIN_OUT_OF_RESOURCES, 35, "target is out of resources (0302)")                             \
     X(LOGIN_UNKNOWN_STATUS, 36, "target answers the login with an unknown status")                 \
+    X(LOGIN_CHAP_ALGORITHM, 37, "target refuses what SHA-256 gives: trying without it")            \
     /* what the peer did wrong while logging in */                                                 \
     X(LOGIN_UNEXPECTED_PDU, 40, "a PDU other than a Login Response during login")                  \
     X(LOGIN_BAD_STAGE, 41, "Login Response with a wrong stage or T/C bit")                         \

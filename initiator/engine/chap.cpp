@@ -65,7 +65,7 @@ uint32_t Chap::handle(std::string_view key, std::string_view value) {
         return HAWSER_ERROR_NONE;
     }
     bool offered = number && *number >= HAWSER_CHAP_MD5 && *number <= HAWSER_CHAP_SHA3_256 &&
-                   m_options->chap_algorithms & HAWSER_CHAP_BIT(*number);
+                   algorithms() & HAWSER_CHAP_BIT(*number);
     if (!offered) return HAWSER_ERROR_CHAP_ALGORITHM;
     m_algorithm = static_cast<uint8_t>(*number);
     return HAWSER_ERROR_NONE;
@@ -97,11 +97,20 @@ void Chap::write_algorithms(wire::TextWriter& writer) const {
     uint8_t buffer[8];
     wire::TextWriter list(buffer);
     for (uint32_t algorithm = HAWSER_CHAP_SHA3_256; algorithm >= HAWSER_CHAP_MD5; algorithm--) {
-        if (!(m_options->chap_algorithms & HAWSER_CHAP_BIT(algorithm))) continue;
+        if (!(algorithms() & HAWSER_CHAP_BIT(algorithm))) continue;
         if (list.length()) list.text(",");
         list.number(algorithm);
     }
     writer.pair("CHAP_A", list.view());
+}
+
+// tgt takes 7 for SHA1, as a draft of long ago had it, and 32 bytes for a mistake of ours.
+bool Chap::avoid_algorithm() {
+    const uint32_t bit = HAWSER_CHAP_BIT(HAWSER_CHAP_SHA256);
+    if (m_step != ChapStep::Responded || m_algorithm != HAWSER_CHAP_SHA256 || algorithms() == bit)
+        return false;
+    m_avoided |= bit;
+    return true;
 }
 
 bool Chap::poll(hawser_chap_request& request) const {

@@ -56,6 +56,10 @@ public:
     // target leaves the stage.
     uint32_t advance(bool method, bool transit, wire::TextWriter& writer);
 
+    // The target calls our response an initiator's error. True: the next login will go without the
+    // algorithm that is to blame for it.
+    bool avoid_algorithm();
+
     bool poll(hawser_chap_request& request) const;
     uint32_t handle_answer(const hawser_chap_answer& answer, wire::TextWriter& writer);
 
@@ -71,6 +75,8 @@ private:
         Done,
     };
 
+    // What may be offered, HAWSER_CHAP_BIT()s.
+    uint32_t algorithms() const { return m_options->chap_algorithms & ~m_avoided; }
     bool is_mutual() const { return m_options->chap_key_in[0] != '\0'; }
     void write_algorithms(wire::TextWriter& writer) const;
     uint32_t respond(const hawser_chap_answer& answer, wire::TextWriter& writer);
@@ -78,7 +84,8 @@ private:
 
     const hawser_options* m_options = nullptr;
     ChapStep m_step = ChapStep::Off;
-    uint8_t m_given = 0;  // keys of this text, a bit each
+    uint32_t m_avoided = 0;  // over all logins of this connection
+    uint8_t m_given = 0;     // keys of this text, a bit each
     uint8_t m_algorithm = 0;
     uint8_t m_identifier = 0;  // of m_challenge
     uint32_t m_challenge_length = 0;

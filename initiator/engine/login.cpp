@@ -209,6 +209,9 @@ uint32_t Login::handle_status(const wire::LoginResponse& header, std::span<const
     m_detail = static_cast<uint32_t>(header.status_class) << 8 | header.status_detail;
     uint32_t error = login_detail::error_of_status(static_cast<uint16_t>(m_detail));
     if (error == HAWSER_ERROR_LOGIN_REDIRECTED) take_redirect(text);
+    if (error == HAWSER_ERROR_LOGIN_INITIATOR_ERROR && m_state == LoginState::Security &&
+        m_chap.avoid_algorithm())
+        return HAWSER_ERROR_LOGIN_CHAP_ALGORITHM;
     return error;
 }
 

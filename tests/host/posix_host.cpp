@@ -2,10 +2,13 @@
 // The user space host: sockets, poll(2), and the same order of calls as the module's glue.
 #include "posix_host.hpp"
 
+#include "chap_digest.h"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/tcp.h>
+#include <openssl/rand.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -138,6 +141,7 @@ void PosixHost::open_socket(const hawser_order& order) {
     setsockopt(link.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     link.connecting = true;
     link.want_write = true;
+    if (m_tap != nullptr) m_tap->open(order.index);
     if (connect(link.fd, reinterpret_cast<sockaddr*>(&to), static_cast<socklen_t>(length)) < 0 &&
         errno != EINPROGRESS)
         after(order.index,
@@ -150,6 +154,7 @@ void PosixHost::after(uint32_t index, uint32_t wants) {
     Link& link = m_links[index];
     if (wants & HAWSER_WANT_COMPLETION) take_completions(index);
     if (wants & HAWSER_WANT_TRANSMIT) link.want_write = true;
+    if (wants & HAWSER_WANT_CHAP) answer_chap(index);
     if (wants & HAWSER_WANT_WAKE) {
         const uint32_t waiters = hawser_session_window_waiters(m_session);
         for (uint32_t i = 0; i < m_links.size(); i++) {
@@ -165,6 +170,17 @@ void PosixHost::after(uint32_t index, uint32_t wants) {
         hawser_session_handle_report(m_session, &report, now_ms());
         take_orders();
     }
+}
+
+void PosixHost::answer_chap(uint32_t index) {
+    hawser_chap_request request{};
+    if (!hawser_connection_poll_chap(m_links[index].engine, &request)) return;
+    std::vector<uint8_t> random(HAWSER_CHAP_RANDOM_BYTES);
+    if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1)
+        throw std::runtime_error("no random bytes");
+    const auto answer = chap_answer(request, m_secrets[m_options.chap_key],
+                                    m_secrets[m_options.chap_key_in], random);
+    after(index, hawser_connection_handle_chap(m_links[index].engine, &answer, now_ms()));
 }
 
 void PosixHost::close_socket(uint32_t index) {
@@ -242,6 +258,14 @@ void PosixHost::dispatch() {
     m_waiting.swap(left);
 }
 
+void PosixHost::tap_sent(uint32_t index, const iovec (&parts)[2], size_t length) {
+    for (size_t i = 0; i < 2 && m_tap != nullptr; i++) {
+        const size_t piece = std::min(length, parts[i].iov_len);
+        m_tap->sent(index, {static_cast<const uint8_t*>(parts[i].iov_base), piece});
+        length -= piece;
+    }
+}
+
 void PosixHost::transmit(uint32_t index) {
     Link& link = m_links[index];
     hawser_transmit next{};
@@ -261,6 +285,7 @@ void PosixHost::transmit(uint32_t index) {
                                                         static_cast<uint32_t>(errno), now_ms()));
             return;
         }
+        tap_sent(index, parts, static_cast<size_t>(sent));
         after(index, hawser_connection_handle_transmitted(link.engine, static_cast<uint32_t>(sent),
                                                           now_ms()));
     }
@@ -305,6 +330,7 @@ void PosixHost::receive(uint32_t index) {
             return;
         }
         m_stream.resize(static_cast<size_t>(got));
+        if (m_tap != nullptr) m_tap->received(index, m_stream);
         place(index);
     }
 }

@@ -5,7 +5,9 @@
 #pragma once
 
 #include "abi/engine.h"
+#include "wire_tap.hpp"
 
+#include <sys/uio.h>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -41,6 +43,11 @@ public:
     ~PosixHost();
     PosixHost(const PosixHost&) = delete;
     PosixHost& operator=(const PosixHost&) = delete;
+
+    // The secret under that description (chap_key=, chap_key_in=): the keyring of this host.
+    void keep_secret(const std::string& key, const std::string& secret) { m_secrets[key] = secret; }
+    // Shows it everything that is sent and received.
+    void attach(WireTap& tap) { m_tap = &tap; }
 
     // Runs until `done` says so; false when `seconds` have passed before that.
     bool run_until(const std::function<bool()>& done, double seconds);
@@ -82,8 +89,10 @@ private:
     void obey(const hawser_order& order);
     void open_socket(const hawser_order& order);
     void after(uint32_t index, uint32_t wants);
+    void answer_chap(uint32_t index);
     void close_socket(uint32_t index);
     void transmit(uint32_t index);
+    void tap_sent(uint32_t index, const iovec (&parts)[2], size_t length);
     void receive(uint32_t index);
     void take_completions(uint32_t index);
     void place(uint32_t index);
@@ -103,6 +112,8 @@ private:
     std::vector<Waiting> m_waiting;
     std::vector<uint8_t> m_stream;  // received bytes that are being eaten
     uint32_t m_next = 0;
+    std::map<std::string, std::string> m_secrets;
+    WireTap* m_tap = nullptr;
     std::string m_story;
     bool m_released = false;
     bool m_settled = false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // An iSCSI target on a loopback port of the host, with one disk image behind LUN 1 (tgt: LUN 0 is
-// its controller) or LUN 0 (LIO). Two kinds: tgt as a process, LIO in a machine of its own.
+// its controller) or LUN 0 (istgt, LIO): tgt and istgt as processes, LIO in a machine of its own.
 
 #pragma once
 
@@ -14,11 +14,20 @@
 
 namespace hawser::qemu {
 
+// Whom the target lets in (name, secret) and what it proves itself by (the ones with _in); "": not.
+struct TargetChap {
+    std::string name;
+    std::string secret;
+    std::string name_in;
+    std::string secret_in;
+};
+
 struct TargetOptions {
     std::filesystem::path directory;  // where target.log goes
     std::filesystem::path image;      // empty: a target without a disk
     std::string name = "iqn.2026-11.hawser:root";
     unsigned max_connections = 8;
+    TargetChap chap;  // tgt and istgt
 };
 
 class Target {
@@ -35,6 +44,7 @@ public:
 };
 
 std::unique_ptr<Target> make_tgt(const TargetOptions& options);
+std::unique_ptr<Target> make_istgt(const TargetOptions& options);
 std::unique_ptr<Target> make_lio(const TargetOptions& options);
 
 }  // namespace hawser::qemu

@@ -77,9 +77,19 @@ private:
             admin({"--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", "1",
                    "--backing-store", options_.image.string()});
         }
+        add_account(options_.chap.name, options_.chap.secret, false);
+        add_account(options_.chap.name_in, options_.chap.secret_in, true);
         admin({"--op", "bind", "--mode", "target", "--tid", "1", "--initiator-address", "ALL"});
         std::ofstream(log(), std::ios::app)
             << admin({"--op", "show", "--mode", "target"}) << std::flush;
+    }
+
+    void add_account(const std::string& name, const std::string& secret, bool outgoing) {
+        if (name.empty()) return;
+        admin({"--op", "new", "--mode", "account", "--user", name, "--password", secret});
+        Arguments bind{"--op", "bind", "--mode", "account", "--tid", "1", "--user", name};
+        if (outgoing) bind.push_back("--outgoing");
+        admin(bind);
     }
 
     std::string admin(const Arguments& words) {

@@ -446,6 +446,37 @@ TEST_CASE("a host without the secret, or with another algorithm's digest") {
     CHECK_FALSE(scene.login->poll_chap(asked));
 }
 
+TEST_CASE("a target that means SHA1 by 7 is asked again without it", "[tgt]") {
+    const std::string challenge = "CHAP_A=7 CHAP_I=1 CHAP_C=0x0102";
+    const auto refused = [&](Scene& scene, uint16_t status) {
+        REQUIRE(scene.challenge(challenge) == HAWSER_ERROR_NONE);
+        REQUIRE(scene.digest() == HAWSER_ERROR_NONE);
+        scene.request();
+        LoginResponse response;
+        response.status_class = static_cast<uint8_t>(status >> 8);
+        response.status_detail = static_cast<uint8_t>(status);
+        return scene.login->handle_response(response, {});
+    };
+    SECTION("once") {
+        Scene scene;
+        CHECK(refused(scene, 0x0200) == HAWSER_ERROR_LOGIN_CHAP_ALGORITHM);
+        CHECK_FALSE(hawser_error_is_final(HAWSER_ERROR_LOGIN_CHAP_ALGORITHM));
+        scene.login->begin(scene.options, scene.order);
+        scene.request();
+        REQUIRE(scene.answer(k_stay, "AuthMethod=CHAP") == HAWSER_ERROR_NONE);
+        CHECK(scene.request() == "CHAP_A=8,6,5 ");
+        CHECK(scene.answer(k_stay, challenge) == HAWSER_ERROR_CHAP_ALGORITHM);
+    }
+    SECTION("not when the secret is wrong") {
+        Scene scene;
+        CHECK(refused(scene, 0x0201) == HAWSER_ERROR_LOGIN_AUTHENTICATION_FAILED);
+    }
+    SECTION("not when there is no other") {
+        Scene scene("chap_algs=7");
+        CHECK(refused(scene, 0x0200) == HAWSER_ERROR_LOGIN_INITIATOR_ERROR);
+    }
+}
+
 TEST_CASE("every authentication failure is final") {
     for (uint32_t error = HAWSER_ERROR_CHAP_REFUSED; error <= HAWSER_ERROR_CHAP_NO_SECRET; error++)
         CHECK(hawser_error_is_final(error));
