@@ -218,6 +218,10 @@ static void connection_wake_waiters(struct glue_session *session)
 /* Does what the engine wanted since the last time. */
 static void connection_act(struct glue_connection *connection, u64 now_ms)
 {
+	while (connection->wants & HAWSER_WANT_CHAP) {
+		connection->wants &= ~HAWSER_WANT_CHAP;
+		connection->wants |= glue_chap_answer(connection, now_ms);
+	}
 	if (connection->wants & HAWSER_WANT_COMPLETION) {
 		connection->wants &= ~HAWSER_WANT_COMPLETION;
 		connection_take_completions(connection, now_ms);

@@ -39,6 +39,7 @@
 struct iscsi_cls_conn;
 struct iscsi_cls_session;
 struct glue_session;
+struct glue_chap;
 
 /* Where in a scatter list a task's bytes are being read or written; seeks forward cheaply. */
 struct glue_cursor {
@@ -127,6 +128,7 @@ struct glue_session {
 	struct mutex removal; /* held by who takes the session down */
 	u32 index;
 	struct hawser_options options;
+	struct glue_chap *chap; /* NULL: not configured */
 	void *engine_memory;
 	struct hawser_session *engine;
 	struct task_struct *thread;
@@ -268,6 +270,11 @@ int glue_shutdown_register(struct device *root);
 void glue_shutdown_unregister(void);
 bool glue_shutdown_dirty(struct glue_session *session);
 void glue_shutdown_describe(struct glue_session *session, struct hawser_command *command);
+
+/* chap.c */
+int glue_chap_create(struct glue_session *session, char *reason);
+void glue_chap_destroy(struct glue_session *session);
+u32 glue_chap_answer(struct glue_connection *connection, u64 now_ms);
 
 /* nic.c */
 int glue_nic_register(void);

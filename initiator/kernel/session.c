@@ -23,6 +23,7 @@ static void session_release(struct device *dev)
 	struct glue_session *session = container_of(dev, struct glue_session, dev);
 
 	ida_free(&session_ida, session->index);
+	glue_chap_destroy(session);
 	vfree(session->engine_memory);
 	vfree(session->slots);
 	kvfree(session);
@@ -159,7 +160,7 @@ static int session_check(const struct hawser_options *options, char *reason)
 }
 
 /* Under glue_sessions_lock. */
-static struct glue_session *session_allocate(const struct hawser_options *options)
+static struct glue_session *session_allocate(const struct hawser_options *options, char *reason)
 {
 	struct glue_session *session;
 	int index, err;
@@ -184,6 +185,8 @@ static struct glue_session *session_allocate(const struct hawser_options *option
 	session->dev.groups = glue_session_groups;
 	err = dev_set_name(&session->dev, "hawser%d", index);
 	if (!err)
+		err = glue_chap_create(session, reason);
+	if (!err)
 		err = session_allocate_engine(session);
 	if (!err) {
 		device_set_pm_not_required(&session->dev);
@@ -205,7 +208,7 @@ struct glue_session *glue_session_create(const struct hawser_options *options, c
 
 	mutex_lock(&glue_sessions_lock);
 	err = session_check(options, reason);
-	session = err ? ERR_PTR(err) : session_allocate(options);
+	session = err ? ERR_PTR(err) : session_allocate(options, reason);
 	mutex_unlock(&glue_sessions_lock);
 	if (IS_ERR(session))
 		goto failed;

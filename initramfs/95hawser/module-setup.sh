@@ -30,9 +30,10 @@ depends() {
 }
 
 installkernel() {
-    # Modular in Debian's kernel, and needed before there is a disk to load them from.
+    # Modular in Debian's kernel, and needed before there is a disk to load them from. The hashes
+    # are CHAP's; some kernels have them built in.
     hostonly='' instmods hawser scsi_transport_iscsi sd_mod crc32c crc32c_intel libcrc32c \
-        crct10dif_pclmul crc_t10dif 8021q
+        crct10dif_pclmul crc_t10dif 8021q md5 sha1_generic sha256_generic sha3_generic
     if [[ $HAWSER_NICS ]]; then
         # shellcheck disable=SC2086
         hostonly='' instmods $HAWSER_NICS
