@@ -7,7 +7,7 @@
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-shell deps build module images check check-unit check-qemu fuzz tidy
-.PHONY: sim format clean programs rfc-coverage check-mutants
+.PHONY: sim format clean programs rfc-coverage check-mutants coverage
 
 JOBS ?= $(shell nproc)
 # Asked for when used, not when read: `make deps` may install the kernel that is then found.
@@ -68,6 +68,10 @@ rfc-coverage: build/cmake/build.ninja ## the rules of docs/rules.md and the test
 check-mutants: build/cmake/build.ninja ## each rule broken on purpose: its tests must fail; R=22
 	@nice cmake --build build/cmake --parallel $(JOBS) --target mutants-bench
 	nice build/bin/hawser-mutants $(if $(R),--rule $(R))
+
+coverage: build/cmake/build.ninja ## lines and branches of the engine that tests reach; SEEDS=200
+	@nice cmake --build build/cmake --parallel $(JOBS) --target counted-programs
+	@SEEDS=$(or $(SEEDS),200) nice tests/coverage/run build/cmake
 
 ##@ Keep house
 format: ## clang-format on C++ (initiator/kernel follows checkpatch: left alone)

@@ -200,7 +200,7 @@ TEST_CASE("algorithms are offered strongest first", "[RFC 7143 12.1.3][rule-43][
     }
 }
 
-TEST_CASE("mutual CHAP, step by step", "[RFC 7143 12.1.3][rule-44][unh-chap-5]") {
+TEST_CASE("mutual CHAP, step by step", "[RFC 7143 12.1.3][rule-44][rule-45][unh-chap-5]") {
     for (uint8_t algorithm : {5, 6, 7, 8}) {
         Scene scene(k_mutual);
         scene.prove("CHAP_A=" + std::to_string(algorithm) + " CHAP_I=1 CHAP_C=0xff");

@@ -187,3 +187,12 @@ TEST_CASE("tidy refuses symbols that cannot work in the kernel", "[tidy]") {
     CHECK(check_symbols("engine.o", "", "  [12] .init_array INIT_ARRAY").size() == 1);
     CHECK(check_symbols("engine.o", "", "  [12] .text PROGBITS").empty());
 }
+
+TEST_CASE("tidy bounds the engine's code", "[tidy]") {
+    const std::string size =
+        "   text\t   data\t    bss\t    dec\t    hex\tfilename\n"
+        "  75569\t    272\t      0\t  75841\t  12841\tengine.o\n";
+    CHECK(check_text_size("engine.o", size, 75569).empty());
+    CHECK(count(check_text_size("engine.o", size, 75568), "75569 bytes of code") == 1);
+    CHECK(count(check_text_size("engine.o", "size: no such file\n", 1 << 20), "no size") == 1);
+}

@@ -23,6 +23,8 @@ using Findings = std::vector<Finding>;
 inline constexpr size_t k_max_file_lines = 499;
 inline constexpr size_t k_max_function_lines = 69;
 inline constexpr size_t k_max_columns = 100;
+// What the engine adds to ring 0. It is to stay small; sudden growth is a template gone wild.
+inline constexpr size_t k_max_engine_text_bytes = 144 * 1024;
 
 // What a path is written in, as far as the rules care.
 enum class Language { Cpp, Shell, Script, Prose, Unknown };
@@ -44,5 +46,7 @@ void check_includes(std::string_view path, std::string_view text, Findings& find
 
 // The module's engine object, from what `nm` and `readelf -SW` print of it.
 Findings check_symbols(std::string_view path, std::string_view nm, std::string_view sections);
+// The size of its code, from what `size` prints of it.
+Findings check_text_size(std::string_view path, std::string_view size, size_t limit);
 
 }  // namespace hawser::tidy

@@ -3,6 +3,7 @@
 // What must not be in the engine's object inside hawser.ko. A static constructor never runs there,
 // and there is neither heap nor exception: each would link, or fail, far from its cause.
 
+#include <charconv>
 #include <initializer_list>
 #include <utility>
 
@@ -56,6 +57,21 @@ Findings check_symbols(std::string_view path, std::string_view nm, std::string_v
                                 ": static constructors and exceptions do not work in the kernel"});
     }
     return findings;
+}
+
+Findings check_text_size(std::string_view path, std::string_view size, size_t limit) {
+    const auto lines = lines_of(size);
+    size_t bytes = 0;
+    if (lines.size() == 2) {
+        const size_t digit = lines[1].find_first_of("0123456789");
+        const std::string_view number = lines[1].substr(digit == lines[1].npos ? 0 : digit);
+        std::from_chars(number.data(), number.data() + number.size(), bytes);
+    }
+    if (bytes == 0) return {{std::string(path), 0, "its code has no size: see `size`"}};
+    if (bytes <= limit) return {};
+    return {{std::string(path), 0,
+             std::to_string(bytes) + " bytes of code: at most " + std::to_string(limit) +
+                 "; if that growth is meant, raise k_max_engine_text_bytes"}};
 }
 
 }  // namespace hawser::tidy

@@ -121,6 +121,8 @@ void check_engine_object(Report& report) {
     report.add(as_findings(object, nm));
     report.add(as_findings(object, sections));
     report.add(check_symbols(object.string(), nm.text, sections.text));
+    const Output size = run("size " + object.string());
+    report.add(check_text_size(object.string(), size.text, k_max_engine_text_bytes));
 }
 
 }  // namespace
