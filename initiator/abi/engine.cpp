@@ -146,6 +146,17 @@ bool hawser_connection_poll_completion(hawser_connection* connection,
 bool hawser_connection_poll_parked(hawser_connection* connection, uint32_t* tag) {
     return connection->connection.poll_parked(*tag);
 }
+uint32_t hawser_connection_manage(hawser_connection* connection,
+                                  const hawser_task_management* request, uint64_t now_ms) {
+    return connection->connection.manage(*request, now_ms);
+}
+bool hawser_connection_poll_managed(hawser_connection* connection, hawser_managed* managed) {
+    return connection->connection.poll_managed(*managed);
+}
+uint32_t hawser_connection_conclude(hawser_connection* connection, uint32_t epoch,
+                                    const hawser_scope* scope) {
+    return connection->connection.conclude(epoch, *scope);
+}
 bool hawser_connection_poll_transmit(hawser_connection* connection, uint32_t room,
                                      hawser_transmit* transmit) {
     return connection->connection.poll_transmit(room, *transmit);

@@ -155,6 +155,7 @@ void hawser_portal_format(const struct hawser_address *address, uint16_t port, c
 #define HAWSER_WANT_ORDER 128u    /* (session) poll_order */
 #define HAWSER_WANT_FIN 256u      /* send no more: shutdown(SHUT_WR), go on receiving */
 #define HAWSER_WANT_CHAP 512u     /* poll_chap, and answer it by handle_chap */
+#define HAWSER_WANT_MANAGED 1024u /* poll_managed */
 
 /* The session: control thread ------------------------------------------------------------------ */
 
@@ -185,6 +186,8 @@ enum hawser_order_kind {
     HAWSER_ORDER_SETTLED,
     /* The session is over (FREE), all sockets are closed; error says why (NONE: a Logout). */
     HAWSER_ORDER_ENDED,
+    /* hawser_connection_conclude(order.scope): a function on another connection ended these. */
+    HAWSER_ORDER_CONCLUDE,
 };
 
 struct hawser_login_order {
@@ -198,6 +201,14 @@ struct hawser_login_order {
     struct hawser_keys session_keys;  /* what the leading connection agreed; unused when leading */
 };
 
+/* Which tasks a task management function is about (RFC 7143 4.2.3.2): those of the LUN, or all
+ * with a target reset, whose CmdSN comes before the function's. */
+struct hawser_scope {
+    uint8_t function; /* HAWSER_FUNCTION_* */
+    uint8_t lun[8];
+    uint32_t cmd_sn;
+};
+
 struct hawser_order {
     uint32_t kind;
     uint32_t index; /* the connection; unused for RELEASE, SETTLED, ENDED */
@@ -209,6 +220,7 @@ struct hawser_order {
     uint8_t logout_reason; /* RFC 7143 11.14.1 */
     uint8_t first;
     struct hawser_login_order login;
+    struct hawser_scope scope; /* CONCLUDE */
 };
 
 enum hawser_report_kind {
@@ -217,6 +229,7 @@ enum hawser_report_kind {
     HAWSER_REPORT_CLOSED,           /* its socket is gone and its tasks are parked */
     HAWSER_REPORT_LOGGED_OUT,       /* Logout answered; detail is the response; CLOSED follows */
     HAWSER_REPORT_LOGOUT_REQUESTED, /* async event 1: Logout within detail seconds */
+    HAWSER_REPORT_TASKS_ENDED,      /* a function is done: siblings conclude report.scope too */
 };
 
 struct hawser_report {
@@ -232,6 +245,7 @@ struct hawser_report {
     struct hawser_address redirect; /* LOGIN_REDIRECTED */
     uint16_t redirect_port;
     struct hawser_keys keys; /* LOGGED_IN */
+    struct hawser_scope scope; /* TASKS_ENDED */
 };
 
 /* Begin: orders the leading login. */
@@ -332,7 +346,7 @@ struct hawser_completion {
     uint8_t response; /* RFC 7143 11.4.3: 0 completed at target, else status means nothing */
     uint8_t status;   /* SCSI status */
     uint8_t overflow; /* residual counts what did not fit */
-    uint8_t reserved;
+    uint8_t aborted;  /* 1: ended by task management; only tag means anything */
     uint32_t residual; /* bytes not transferred (or not fitting) */
     uint32_t sense_length;
     const uint8_t *sense; /* valid until the tag is submitted again */
@@ -341,6 +355,37 @@ bool hawser_connection_poll_completion(struct hawser_connection *connection,
                                        struct hawser_completion *completion);
 /* After handle_closed: the tasks that had not completed. Their buffers are the host's again. */
 bool hawser_connection_poll_parked(struct hawser_connection *connection, uint32_t *tag);
+
+/* Task management, RFC 7143 11.5.1. One function at a time on a connection: each one gives exactly
+ * one result, and the next one only counts after that was polled. ABORT TASK goes to the connection
+ * that has the task; a task that was not sent yet is taken back without a PDU. With a result of
+ * `response` 0 (ABORT TASK: 0 or 1) the tasks concerned come back by poll_completion as `aborted`,
+ * on every connection, unless they had completed before: nothing that a peer says about them later
+ * is heeded. Those of the siblings come as soon as the host has carried the report and the orders.
+ * While a function other than ABORT TASK is outstanding the host submits no command to what it
+ * resets: whether a later command is hit too is not known. */
+#define HAWSER_FUNCTION_ABORT_TASK 1
+#define HAWSER_FUNCTION_ABORT_TASK_SET 2
+#define HAWSER_FUNCTION_CLEAR_TASK_SET 4
+#define HAWSER_FUNCTION_LOGICAL_UNIT_RESET 5
+#define HAWSER_FUNCTION_TARGET_WARM_RESET 6
+#define HAWSER_FUNCTION_TARGET_COLD_RESET 7
+struct hawser_task_management {
+    uint32_t tag; /* ABORT TASK: of the command */
+    uint8_t lun[8]; /* not for ABORT TASK, which knows it, nor for target resets */
+    uint8_t function;
+};
+struct hawser_managed {
+    uint32_t error;   /* NONE: the target answered, or nothing had to be asked */
+    uint8_t response; /* RFC 7143 11.6.1: 0 complete, 1 no such task, 2 no such LUN, ... */
+    uint8_t function;
+};
+uint32_t hawser_connection_manage(struct hawser_connection *connection,
+                                  const struct hawser_task_management *request, uint64_t now_ms);
+bool hawser_connection_poll_managed(struct hawser_connection *connection,
+                                    struct hawser_managed *managed);
+uint32_t hawser_connection_conclude(struct hawser_connection *connection, uint32_t epoch,
+                                    const struct hawser_scope *scope);
 
 /* Sending. What to send now, given room bytes of socket space: bytes of the engine's, then data of
  * a task. The same answer until handle_transmitted moves on; a partial send is fine. New commands

@@ -100,6 +100,9 @@ extern "C" {
     X(ASYNC_DROP_SESSION, 92, "target drops every connection")                                     \
     X(ASYNC_RENEGOTIATE, 93, "target asks for a negotiation")                                      \
     X(LOGOUT_REFUSED, 94, "target refuses the Logout")                                             \
+    /* what this side asked for */                                                                 \
+    X(TASK_MANAGEMENT_TIMEOUT, 95, "no answer to a task management function")                      \
+    X(TASK_MANAGEMENT_LOST, 96, "connection lost before a task management function was answered")  \
     /* options */                                                                                  \
     X(BAD_OPTION, 110, "bad option")
 

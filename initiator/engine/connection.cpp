@@ -28,6 +28,7 @@ void Connection::reset_transport() {
     m_nop_outstanding = false;
     m_logout_wanted = false;
     m_logout_outstanding = false;
+    m_management.overdue = 0;
     m_login_deadline_ms = HAWSER_NEVER;
     m_drain_deadline_ms = HAWSER_NEVER;
     m_logout_deadline_ms = HAWSER_NEVER;
@@ -95,6 +96,12 @@ bool Connection::poll_report(hawser_report& report) {
         m_report_count--;
         return true;
     }
+    if (m_management.report_due) {
+        m_management.report_due = false;
+        report = make_report(HAWSER_REPORT_TASKS_ENDED);
+        report.scope = m_management.scope;
+        return true;
+    }
     if (!m_closed_report_due || !m_parked.empty()) return false;
     m_closed_report_due = false;
     report = make_report(HAWSER_REPORT_CLOSED);
@@ -160,6 +167,8 @@ uint32_t Connection::handle_closed() {
         }
     }
     while (Task* task = m_pending.pop_front()) park(*task);
+    if (m_management.wanted || m_management.outstanding)
+        wants |= end_management(HAWSER_ERROR_TASK_MANAGEMENT_LOST, 0);
     reset_transport();
     m_open = false;
     m_closed_report_due = true;
@@ -201,6 +210,7 @@ uint64_t Connection::poll_timeout() const {
     uint64_t deadline = m_login_deadline_ms;
     if (m_drain_deadline_ms < deadline) deadline = m_drain_deadline_ms;
     if (m_logout_deadline_ms < deadline) deadline = m_logout_deadline_ms;
+    if (m_management.deadline_ms < deadline) deadline = m_management.deadline_ms;
     if (m_state == ConnectionState::LoggedIn && !m_draining &&
         m_shared->options.noop_out_interval_ms != 0) {
         uint64_t nop = m_last_received_ms + m_shared->options.noop_out_interval_ms;
@@ -221,6 +231,10 @@ uint32_t Connection::handle_timeout(uint64_t now_ms) {
                                                         : HAWSER_ERROR_LOGIN_TIMEOUT);
     if (m_drain_deadline_ms <= now_ms) return close_quietly();
     if (m_logout_deadline_ms <= now_ms) return fail(HAWSER_ERROR_LOGOUT_TIMEOUT);
+    if (m_management.deadline_ms <= now_ms) {
+        if (m_management.outstanding) m_management.overdue++;
+        return end_management(HAWSER_ERROR_TASK_MANAGEMENT_TIMEOUT, 0);
+    }
     if (m_nop_outstanding) return fail(HAWSER_ERROR_NOP_TIMEOUT);
     // Its time runs from here, not from when it got into a socket: a dead link takes no bytes.
     m_nop_outstanding = true;

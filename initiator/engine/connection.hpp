@@ -14,7 +14,7 @@
 //
 // The rooms: connection.cpp (life and death, timers), connection_transmit.cpp,
 // connection_receive.cpp (framing), connection_control.cpp (login, NOP, Logout, async, Reject),
-// data_transfer.cpp (SCSI).
+// task_management.cpp (ending tasks), data_transfer.cpp (SCSI).
 #pragma once
 
 #include "abi/engine.h"
@@ -58,6 +58,9 @@ public:
     uint32_t submit(const hawser_command& command);
     bool poll_completion(hawser_completion& completion);
     bool poll_parked(uint32_t& tag);
+    uint32_t manage(const hawser_task_management& request, uint64_t now_ms);
+    bool poll_managed(hawser_managed& managed);
+    uint32_t conclude(uint32_t epoch, const hawser_scope& scope);
 
     bool poll_transmit(uint32_t room, hawser_transmit& transmit);
     uint32_t handle_transmitted(uint32_t length, uint64_t now_ms);
@@ -124,6 +127,18 @@ private:
     void finish_task(Task& task);
     void drop_sequences(Task& task);
 
+    // task_management.cpp
+    void append_management();
+    void append_function(uint32_t itt, uint8_t function, const uint8_t* lun,
+                         uint32_t referenced_itt, wire::CmdSn ref_cmd_sn, uint32_t exp_data_sn);
+    uint32_t handle_management_response();
+    uint32_t end_management(uint32_t error, uint8_t response);
+    uint32_t answer_management(uint8_t response);
+    uint32_t conclude_tasks(const hawser_scope& scope);
+    uint32_t abort_task(Task& task);
+    Task* find_own(uint32_t tag);
+    bool is_aborted(uint32_t initiator_task_tag) const;
+
     template <typename Pdu>
     const Pdu& header_as() const {
         static_assert(sizeof(Pdu) == wire::k_bhs_bytes);
@@ -159,6 +174,22 @@ private:
     bool m_logout_wanted = false;
     bool m_logout_outstanding = false;
     uint8_t m_logout_reason = 0;
+
+    // task management: the function that is outstanding, and the last one's result
+    struct Management {
+        hawser_scope scope{};
+        uint32_t task_itt = 0;  // ABORT TASK
+        wire::CmdSn task_cmd_sn;
+        bool wanted = false;
+        bool outstanding = false;
+        bool result_due = false;
+        bool report_due = false;
+        uint16_t generation = 0;
+        uint32_t overdue = 0;  // given up by their timeout; the target may yet answer them
+        uint64_t deadline_ms = HAWSER_NEVER;
+        hawser_managed result{};
+    };
+    Management m_management;
 
     // timers
     uint64_t m_login_deadline_ms = HAWSER_NEVER;

@@ -30,6 +30,8 @@ uint32_t Connection::dispatch_control() {
             return handle_async_message();
         case wire::Opcode::LogoutResponse:
             return handle_logout_response();
+        case wire::Opcode::TaskManagementResponse:
+            return handle_management_response();
         case wire::Opcode::Reject:
             return handle_reject();
         default:

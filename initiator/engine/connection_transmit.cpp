@@ -82,6 +82,10 @@ bool Connection::fill_control() {
                        wire::k_reserved_tag, nullptr);
         return true;
     }
+    if (m_management.wanted) {
+        append_management();
+        return true;
+    }
     // The last PDU: what was submitted before goes before it (RFC 7143 11.14: nothing new after).
     if (m_logout_wanted && m_sequences.empty() && m_pending.empty()) {
         append_logout();
@@ -166,8 +170,7 @@ void Connection::append_command(Task& task) {
         // With siblings a command may reach the target before its turn. LIO (6.1) takes unsolicited
         // Data-Out for it as a protocol error and drops the session; InitialR2T=No permits such
         // data, it demands none (RFC 7143 13.10).
-        if (m_keys.initial_r2t == 0 && m_keys.max_connections <= 1)
-            unsolicited = burst - immediate;
+        if (m_keys.initial_r2t == 0 && m_keys.max_connections <= 1) unsolicited = burst - immediate;
     }
     if (unsolicited == 0) header.flags |= wire::k_final;
     header.data_segment_length = immediate;
@@ -256,7 +259,8 @@ uint32_t Connection::finish_data() {
 
 uint32_t Connection::transmit_wants() const {
     const bool waiting = m_transmit_begin != m_transmit_end || m_transmit_left != 0 ||
-                         !m_login_text.empty() || m_nop_wanted || m_logout_wanted || has_more();
+                         !m_login_text.empty() || m_nop_wanted || m_logout_wanted ||
+                         m_management.wanted || has_more();
     return waiting ? HAWSER_WANT_TRANSMIT : 0;
 }
 

@@ -22,6 +22,11 @@ uint32_t Connection::begin_data_in() {
     const uint32_t length = data_in.data_segment_length.get();
     const uint32_t offset = data_in.buffer_offset.get();
     Task* task = find_task(data_in.initiator_task_tag.get());
+    if (task == nullptr && is_aborted(data_in.initiator_task_tag.get())) {
+        m_receive_task = nullptr;
+        m_receive_stage = length != 0 ? ReceiveStage::Segment : ReceiveStage::Padding;
+        return 0;
+    }
     if (task == nullptr) return fail(HAWSER_ERROR_UNKNOWN_TASK, data_in.initiator_task_tag.get());
     if (task->command.direction != HAWSER_DATA_READ)
         return fail(HAWSER_ERROR_WRONG_DIRECTION, task->command.cdb[0]);
@@ -48,7 +53,7 @@ uint32_t Connection::finish_data_in() {
     m_receive_task = nullptr;
     const bool has_status = (data_in.flags & wire::DataIn::k_status) != 0;
     uint32_t wants = take_numbering(has_status);
-    if (m_closing || !has_status) return wants;
+    if (m_closing || !has_status || task == nullptr) return wants;
     return wants | complete(*task, 0, data_in.status, data_in.flags, data_in.residual_count.get());
 }
 
@@ -57,6 +62,7 @@ uint32_t Connection::handle_r2t() {
     const uint32_t offset = r2t.buffer_offset.get();
     const uint32_t length = r2t.desired_data_transfer_length.get();
     Task* task = find_task(r2t.initiator_task_tag.get());
+    if (task == nullptr && is_aborted(r2t.initiator_task_tag.get())) return take_numbering(false);
     if (task == nullptr) return fail(HAWSER_ERROR_UNKNOWN_TASK, r2t.initiator_task_tag.get());
     if (task->command.direction != HAWSER_DATA_WRITE)
         return fail(HAWSER_ERROR_WRONG_DIRECTION, task->command.cdb[0]);
@@ -104,6 +110,8 @@ void Connection::copy_sense(Task& task) {
 uint32_t Connection::handle_scsi_response() {
     const auto& response = header_as<wire::ScsiResponse>();
     Task* task = find_task(response.initiator_task_tag.get());
+    if (task == nullptr && is_aborted(response.initiator_task_tag.get()))
+        return take_numbering(true);
     if (task == nullptr) return fail(HAWSER_ERROR_UNKNOWN_TASK, response.initiator_task_tag.get());
     const uint32_t wants = take_numbering(true);
     if (m_closing) return wants;

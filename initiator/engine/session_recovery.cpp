@@ -210,6 +210,14 @@ uint32_t Session::handle_report(const hawser_report& report, uint64_t now_ms) {
             note_error(report);
             if (m_phase == SessionPhase::Running) begin_reinstatement(report, now_ms);
             break;
+        case HAWSER_REPORT_TASKS_ENDED:
+            for (uint32_t i = 0; i < m_connections.size(); i++) {
+                if (i == report.index || m_slots[i].phase != SlotPhase::LoggedIn) continue;
+                hawser_order order = make_order(HAWSER_ORDER_CONCLUDE, i);
+                order.scope = report.scope;
+                push_order(order);
+            }
+            break;
         default:
             return 0;
     }

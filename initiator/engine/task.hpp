@@ -36,6 +36,8 @@ struct Task {
     // generation << 16 | (index of the owning connection + 1), 0 in the low half: nobody's on the
     // wire
     std::atomic<uint32_t> identity{0};
+    // The ITT that task management ended last in this slot: what is said about it later is no news.
+    std::atomic<uint32_t> aborted_itt{0xffffffff};
     Link<Task> link;
     hawser_command command{};
     wire::CmdSn cmd_sn;
@@ -64,6 +66,7 @@ inline constexpr uint32_t k_reserved_tags = 0xf000;
 inline constexpr uint32_t k_login_tag = 0xf100;
 inline constexpr uint32_t k_nop_tag = 0xf200;
 inline constexpr uint32_t k_logout_tag = 0xf300;
+inline constexpr uint32_t k_management_tag = 0xf400;
 static_assert(HAWSER_QUEUE_DEPTH_MAX <= k_reserved_tags);
 
 }  // namespace hawser

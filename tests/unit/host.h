@@ -45,6 +45,7 @@ public:
         bool transmit_due = false;
         bool completion_due = false;
         bool report_due = false;
+        bool managed_due = false;
         uint64_t deadline_ms = HAWSER_NEVER;  // as of the last WANT_TIMEOUT
         std::deque<hawser_command> queue;
         uint32_t connects = 0;
@@ -132,6 +133,16 @@ public:
         return tag;
     }
 
+    // Asks a connection for a task management function; its result comes to `managed`.
+    void manage(uint32_t index, uint8_t function, uint32_t tag = 0, uint8_t lun = 0) {
+        hawser_task_management request = {};
+        request.function = function;
+        request.tag = tag;
+        request.lun[1] = lun;
+        note_connection(index, hawser_connection_manage(sides[index].connection, &request, now_ms));
+        run();
+    }
+
     // The completion of this tag, taken away; fails when there is none.
     Done done_of(uint32_t tag) {
         for (size_t i = 0; i < done.size(); i++) {
@@ -180,6 +191,7 @@ public:
     std::vector<Bytes> buffers;  // by tag
     std::map<uint32_t, hawser_command> in_use;
     std::vector<Done> done;
+    std::vector<hawser_managed> managed;  // results of task management
     std::vector<uint32_t> parked;
     std::vector<hawser_report> reports;
     std::vector<hawser_order> orders;
@@ -214,6 +226,7 @@ private:
         if (wants & HAWSER_WANT_TRANSMIT) side.transmit_due = true;
         if (wants & HAWSER_WANT_COMPLETION) side.completion_due = true;
         if (wants & HAWSER_WANT_REPORT) side.report_due = true;
+        if (wants & HAWSER_WANT_MANAGED) side.managed_due = true;
         if (wants & HAWSER_WANT_TIMEOUT)
             side.deadline_ms = hawser_connection_poll_timeout(side.connection);
         if (!(wants & HAWSER_WANT_WAKE)) return;
@@ -267,6 +280,11 @@ private:
     void carry_out(const hawser_order& order) {
         orders.push_back(order);
         moved = true;
+        if (order.kind == HAWSER_ORDER_CONCLUDE) {
+            note_connection(order.index, hawser_connection_conclude(sides[order.index].connection,
+                                                                    order.epoch, &order.scope));
+            return;
+        }
         if (order.kind >= HAWSER_ORDER_RELEASE) {
             if (order.kind == HAWSER_ORDER_RELEASE && !hold_parked) release();
             return;
@@ -408,6 +426,10 @@ private:
             moved = true;
         }
         side.completion_due = false;
+        hawser_managed result;
+        while (side.managed_due && hawser_connection_poll_managed(side.connection, &result))
+            managed.push_back(result);
+        side.managed_due = false;
         if (!side.report_due) return;
         side.report_due = false;
         for (uint32_t tag; hawser_connection_poll_parked(side.connection, &tag);) {

@@ -81,6 +81,7 @@ public:
     void proceed_write(Exchange& exchange);
     void answer_nop(const Pdu& pdu);
     void answer_logout(const Pdu& pdu);
+    void answer_management(const Pdu& pdu, uint8_t response = 0);
 
     Bytes out;               // to the initiator
     std::vector<Pdu> heard;  // everything, in order
@@ -197,6 +198,8 @@ inline void Peer::handle(const Pdu& pdu) {
             return answer_nop(pdu);
         case wire::Opcode::LogoutRequest:
             return answer_logout(pdu);
+        case wire::Opcode::TaskManagementRequest:
+            return answer_management(pdu);
         default:
             return;
     }
@@ -360,6 +363,13 @@ inline void Peer::answer_logout(const Pdu& pdu) {
     response.initiator_task_tag = pdu.itt();
     send(response, true);
     closed = true;
+}
+
+inline void Peer::answer_management(const Pdu& pdu, uint8_t code) {
+    wire::TaskManagementResponse response;
+    response.initiator_task_tag = pdu.itt();
+    response.response = code;
+    send(response, true);
 }
 
 }  // namespace hawser::test
