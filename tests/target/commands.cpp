@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// SCSI commands: taken, executed, answered.
+
+#include <algorithm>
+
+#include "target.h"
+
+namespace hawser::target {
+
+namespace {
+
+constexpr uint32_t k_write_max = 64 << 20;
+
+// RFC 7143 11.2.2.3: the CDB beyond its 16th byte.
+void copy_cdb(const Pdu& pdu, Task& task) {
+    std::copy_n(pdu.as<wire::ScsiCommand>().cdb, 16, task.cdb.begin());
+    if (pdu.ahs.size() < 4 || pdu.ahs[2] != 1) return;
+    const size_t length = (size_t{pdu.ahs[0]} << 8 | pdu.ahs[1]) - 1;
+    const size_t room = std::min<size_t>({length, 16, pdu.ahs.size() - 4});
+    std::copy_n(pdu.ahs.begin() + 4, room, task.cdb.begin() + 16);
+}
+
+uint32_t lun_of(const Task& task) {
+    return (uint32_t{task.lun[0]} << 8 | task.lun[1]) & 0x3fff;
+}
+
+uint64_t bytes_wanted(const Task& task, const Target& target) {
+    return lun_of(task) < target.settings.luns ? target.disk.data_wanted(task.cdb) : 0;
+}
+
+// What a response says about what did not move, 11.4.5.1.
+struct Residual {
+    uint8_t flags = 0;
+    uint32_t count = 0;
+};
+
+Residual residual_of(const Task& task, const Target& target) {
+    uint64_t meant = task.outcome.data.size();
+    if (task.is_write()) meant = task.outcome.status == 0 ? bytes_wanted(task, target) : 0;
+    if (meant > task.expected_length)
+        return {wire::ScsiResponse::k_overflow,
+                static_cast<uint32_t>(meant - task.expected_length)};
+    if (meant < task.expected_length)
+        return {wire::ScsiResponse::k_underflow,
+                static_cast<uint32_t>(task.expected_length - meant)};
+    return {};
+}
+
+}  // namespace
+
+void Connection::take_command(const Pdu& pdu) {
+    const auto& command = pdu.as<wire::ScsiCommand>();
+    const uint32_t cmd_sn = command.cmd_sn.get();
+    const bool outside =
+        precedes(cmd_sn, session->exp_cmd_sn) || precedes(session->max_cmd_sn, cmd_sn);
+    // 7.2.1: a retry of what was received is dropped.
+    if ((outside && !pdu.immediate()) || find_task(pdu.itt()) != nullptr) return;
+    auto task = std::make_shared<Task>();
+    task->itt = pdu.itt();
+    task->cmd_sn = cmd_sn;
+    task->connection = this;
+    task->cid = cid;
+    task->flags = command.flags;
+    task->expected_length = command.expected_data_transfer_length.get();
+    std::copy_n(command.lun, 8, task->lun.begin());
+    copy_cdb(pdu, *task);
+    target.counters.commands++;
+    if (task->is_write()) {
+        if (task->expected_length > k_write_max) return reject(pdu, 0x09);
+        const uint32_t immediate =
+            std::min<uint32_t>(static_cast<uint32_t>(pdu.data.size()), task->expected_length);
+        task->wanted = static_cast<uint32_t>(
+            std::min<uint64_t>(task->expected_length, bytes_wanted(*task, target)));
+        task->data.resize(task->expected_length);
+        task->have.resize(task->expected_length);
+        std::copy_n(pdu.data.begin(), immediate, task->data.begin());
+        std::fill_n(task->have.begin(), immediate, uint8_t{1});
+        task->promised = immediate;
+        if (!pdu.final()) {
+            task->promised = std::min(task->expected_length, session->keys.first_burst);
+            task->bursts.push_back({wire::k_reserved_tag, immediate, task->promised, k_never});
+            if (session->keys.error_recovery_level > 0)
+                task->bursts.back().deadline_ms =
+                    target.now_ms + target.settings.data_out_timeout_ms;
+        }
+    }
+    session->tasks[task->itt] = task;
+}
+
+// What the task needs next: data, or the disk.
+void Connection::proceed(const std::shared_ptr<Task>& task) {
+    if (!task->ordered || task->executed || task->connection != this) return;
+    if (task->is_write()) {
+        ask(*task);
+        if (!task->bursts.empty()) return;
+    }
+    execute(*task);
+}
+
+void Connection::execute(Task& task) {
+    task.executed = true;
+    if (session->attention_due) {
+        session->attention_due = false;
+        task.outcome = check_condition(0x06, 0x29, 0x00);
+    } else if (task.cdb[0] == 0xa0) {
+        task.outcome = report_luns(task.cdb, target.settings.luns);
+    } else if (lun_of(task) >= target.settings.luns) {
+        task.outcome = absent_unit(task.cdb);
+    } else {
+        target.counters.bytes_written += task.wanted;
+        task.outcome = target.disk.execute(task.cdb, task.data);
+    }
+    finish(task);
+}
+
+// Data, then status.
+void Connection::finish(Task& task) {
+    if (task.is_read() && !task.outcome.data.empty()) return send_data(task, 0, 0);
+    send_status(task);
+}
+
+// 11.7: the data from offset on, in sequences of at most MaxBurstLength; and the status.
+void Connection::send_data(Task& task, uint32_t offset, uint32_t data_sn) {
+    const uint32_t length =
+        static_cast<uint32_t>(std::min<uint64_t>(task.outcome.data.size(), task.expected_length));
+    const Residual residual = residual_of(task, target);
+    const bool with_status =
+        target.settings.status_in_data_in && task.outcome.sense.empty() && task.snack_tag == 0;
+    uint32_t most = keys.initiator_max_recv;
+    if (target.settings.data_in_bytes != 0) most = std::min(most, target.settings.data_in_bytes);
+    uint32_t of_burst = 0;
+    task.data_sn = data_sn;
+    target.counters.bytes_read += length - offset;
+    for (uint32_t at = offset; at < length;) {
+        const uint32_t step = std::min({most, length - at, session->keys.max_burst - of_burst});
+        const bool last = at + step == length;
+        of_burst += step;
+        wire::DataIn header;
+        if (last || of_burst == session->keys.max_burst) {
+            of_burst = 0;
+            header.flags |= wire::k_final;
+            if (target.settings.acknowledge && session->keys.error_recovery_level > 0)
+                header.flags |= wire::DataIn::k_acknowledge;
+        }
+        header.target_transfer_tag = wire::k_reserved_tag;
+        if (header.flags & wire::DataIn::k_acknowledge) {
+            header.target_transfer_tag = next_ttt++;
+            std::copy(task.lun.begin(), task.lun.end(), header.lun);
+        }
+        header.initiator_task_tag = task.itt;
+        header.data_sn = task.data_sn;
+        header.buffer_offset = at;
+        if (last && with_status) {
+            header.flags |= wire::DataIn::k_status | residual.flags;
+            header.status = task.outcome.status;
+            header.residual_count = residual.count;
+            task.status_sent = true;
+            task.stat_sn = stat_sn;
+            header.stat_sn = stat_sn;
+        }
+        const auto from = task.outcome.data.begin() + at;
+        Pdu pdu = make_pdu(header, Bytes(from, from + step));
+        task.data_in[task.data_sn++] = pdu;
+        at += step;
+        send(std::move(pdu), last && with_status);
+        if (closed) return;
+    }
+    if (!with_status) return send_status(task);
+    if (session->keys.error_recovery_level == 0) session->tasks.erase(task.itt);
+}
+
+void Connection::send_status(Task& task) {
+    const Residual residual = residual_of(task, target);
+    wire::ScsiResponse response;
+    response.flags |= residual.flags;
+    response.residual_count = residual.count;
+    response.status = task.outcome.status;
+    response.initiator_task_tag = task.itt;
+    response.snack_tag = task.snack_tag;
+    response.exp_data_sn = task.data_sn + task.r2t_sn;
+    Bytes sense;
+    if (!task.outcome.sense.empty()) {
+        sense = {0, static_cast<uint8_t>(task.outcome.sense.size())};
+        sense.insert(sense.end(), task.outcome.sense.begin(), task.outcome.sense.end());
+    }
+    task.status_sent = true;
+    task.stat_sn = stat_sn;
+    send(make_pdu(response, sense), true);
+    if (session != nullptr && session->keys.error_recovery_level == 0)
+        session->tasks.erase(task.itt);
+}
+
+}  // namespace hawser::target
