@@ -2,7 +2,8 @@
 //
 // Login Responses into a connection that logs in, in each stage, as a leading or a further one. The
 // input chooses the answers' bits and text out of the RFC's words, or any bytes. What comes out
-// must stay a proper login, and what is agreed must be what we offered.
+// must stay a proper login, what is agreed must be what we offered, and with CHAP nobody gets in
+// who has not proved what he has to.
 
 #include <cstdlib>
 #include <cstring>
@@ -28,6 +29,43 @@ constexpr const char* k_options[] = {
     "InitialR2T=Yes ImmediateData=No FirstBurstLength=16777215 MaxBurstLength=16777215",
     "MaxRecvDataSegmentLength=512 DefaultTime2Wait=3600 DefaultTime2Retain=0",
 };
+// By two bits of the input: none, one-way, mutual, mutual with the target's name known.
+constexpr const char* k_chap_options[] = {
+    "",
+    " chap_name=node chap_key=k:out",
+    " chap_name=node chap_key=k:out chap_key_in=k:in",
+    " chap_name=node chap_key=k:out chap_key_in=k:in chap_name_in=storage",
+};
+constexpr const char* k_chap_keys[] = {"CHAP_A", "CHAP_I", "CHAP_C", "CHAP_N", "CHAP_R", "CHAP_X"};
+// Two of them stand for more than they say: text_of() puts a digest in their place.
+constexpr std::string_view k_proof = "what the target's secret makes of our challenge";
+constexpr std::string_view k_reflection = "what our own secret makes of it";
+constexpr std::string_view k_chap_values[] = {
+    "5",    "6",      "7",    "8",          "9",       "5,7", "0",   "255",   "256",
+    "0x00", "0x0102", "0bAA", "0bQUJDRA==", "storage", "0x",  "0b=", k_proof, k_reflection,
+};
+constexpr size_t k_chap_value_count = sizeof(k_chap_values) / sizeof(k_chap_values[0]);
+
+// No hash, but as good as one here: it depends on everything.
+std::vector<uint8_t> digest_of(const hawser_chap_request& request) {
+    uint32_t sum = 2166136261u ^ request.secret ^ static_cast<uint32_t>(request.identifier) << 8;
+    for (uint32_t i = 0; i < request.challenge_length; i++)
+        sum = (sum ^ request.challenge[i]) * 16777619u;
+    std::vector<uint8_t> digest(hawser_chap_digest_bytes(request.algorithm));
+    for (uint8_t& byte : digest) {
+        sum = sum * 1664525u + 1013904223u;
+        byte = static_cast<uint8_t>(sum >> 24);
+    }
+    return digest;
+}
+
+std::string hex_of(const std::vector<uint8_t>& bytes) {
+    std::string text = "0x";
+    for (const uint8_t byte : bytes)
+        for (const int digit : {byte >> 4, byte & 15}) text += "0123456789abcdef"[digit];
+    return text;
+}
+
 constexpr std::string_view k_values[] = {
     "Yes",
     "No",
@@ -60,7 +98,11 @@ constexpr size_t k_value_count = sizeof(k_values) / sizeof(k_values[0]);
 class Scene {
 public:
     Scene(bool leading, void* memory, const hawser_options& parsed)
-        : offer_(parsed.offer), leading_(leading) {
+        : offer_(parsed.offer),
+          algorithms_(parsed.chap_algorithms),
+          chap_(parsed.chap_name[0] != 0),
+          mutual_(parsed.chap_key_in[0] != 0),
+          leading_(leading) {
         session_ = hawser_session_create(memory, &parsed, 1, 99);
         connection_ = hawser_session_connection(session_, 0);
         order_.kind = HAWSER_ORDER_CONNECT;
@@ -91,6 +133,7 @@ public:
                 answer(input);
             }
             deliver(1u + input.byte() * 33u);
+            give_digests(input);
         }
         note(hawser_connection_abandon(connection_, 2000));
         note(hawser_connection_handle_closed(connection_, 2000));
@@ -113,8 +156,53 @@ private:
         }
     }
 
+    // What the engine asks the host for; now and then the host has not got it.
+    void give_digests(Input& input) {
+        hawser_chap_request request{};
+        for (int turns = 0; !closing_ && hawser_connection_poll_chap(connection_, &request);) {
+            FUZZ_CHECK(++turns <= 2, "one digest at a time, and two of our own challenge");
+            FUZZ_CHECK(chap_ && !logged_in_, "CHAP is configured, and comes before the end");
+            FUZZ_CHECK(request.challenge_length >= 1 && request.challenge_length <= 1024,
+                       "a challenge of 1 to 1024 bytes");
+            FUZZ_CHECK(request.algorithm >= HAWSER_CHAP_MD5 &&
+                           request.algorithm <= HAWSER_CHAP_SHA3_256 &&
+                           algorithms_ & HAWSER_CHAP_BIT(request.algorithm),
+                       "an algorithm that was offered");
+            hawser_transmit next{};
+            FUZZ_CHECK(!hawser_connection_poll_transmit(connection_, 65536, &next),
+                       "nothing is sent before the digest is there");
+            hawser_chap_answer answer{};
+            std::vector<uint8_t> digest = digest_of(request);
+            if (input.byte() == 0xff) digest.resize(input.byte() % 33);
+            answer.digest_length = static_cast<uint8_t>(digest.size());
+            for (size_t i = 0; i < digest.size(); i++) answer.digest[i] = digest[i];
+            for (uint8_t& byte : answer.random) byte = random_++;
+            responded_ |= request.secret == HAWSER_CHAP_OURS;
+            if (!challenged_) {
+                // What the engine will send: an identifier, and as many bytes as a digest has.
+                challenged_ = true;
+                algorithm_ = request.algorithm;
+                ours_.assign(answer.random, answer.random + 1 + digest.size());
+            }
+            note(hawser_connection_handle_chap(connection_, &answer, 1004));
+        }
+    }
+
+    std::string proof(uint8_t secret) const {
+        if (ours_.size() < 2) return "0x00";
+        hawser_chap_request request{};
+        request.algorithm = algorithm_;
+        request.identifier = ours_[0];
+        request.secret = secret;
+        request.challenge_length = static_cast<uint32_t>(ours_.size() - 1);
+        request.challenge = ours_.data() + 1;
+        return hex_of(digest_of(request));
+    }
+
     void check_agreement(const hawser_report& report) {
         const hawser_keys& keys = report.keys;
+        FUZZ_CHECK(!chap_ || responded_, "where CHAP is configured nobody gets in without it");
+        FUZZ_CHECK(!mutual_ || proved_, "a target that proves nothing is left");
         FUZZ_CHECK(report.tsih != 0, "a session has a TSIH");
         FUZZ_CHECK(keys.max_recv_data_segment_length == offer_.max_recv_data_segment_length,
                    "what we declare holds");
@@ -199,6 +287,17 @@ private:
                 text += as_text(input.take(input.byte()));
                 continue;
             }
+            if (which >= 190 && which < 250) {
+                text += k_chap_keys[which % 6];
+                text += '=';
+                const std::string_view value = k_chap_values[input.byte() % k_chap_value_count];
+                proved_ |= value == k_proof && challenged_;
+                text += value == k_proof        ? proof(HAWSER_CHAP_TARGET)
+                        : value == k_reflection ? proof(HAWSER_CHAP_OURS)
+                                                : std::string(value);
+                text.push_back('\0');
+                continue;
+            }
             if (which >= 250) {
                 const auto name = input.take(input.byte() % 70);
                 text += as_text(name);
@@ -264,6 +363,15 @@ private:
     hawser_connection* connection_ = nullptr;
     hawser_order order_{};
     hawser_keys offer_{};
+    uint8_t algorithms_;
+    bool chap_;
+    bool mutual_;
+    bool responded_ = false;   // the engine had a digest by our own secret
+    bool challenged_ = false;  // and so has sent a challenge of its own
+    bool proved_ = false;      // the target sent the right response to it
+    uint8_t algorithm_ = 0;
+    uint8_t random_ = 1;
+    Bytes ours_;
     bool leading_;
     bool closing_ = false;
     bool closed_ = false;
@@ -278,30 +386,32 @@ private:
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
-    static hawser_options options[4];
+    static hawser_options options[16];
     static uint8_t* memory = nullptr;
     static uint64_t memory_bytes = 0;
     if (memory == nullptr) {
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < 16; i++) {
             const std::string line = std::string(
                                          "target=iqn.a:disk initiator=iqn.a:node "
                                          "portal=10.0.1.2 queue_depth=1 ") +
-                                     k_options[i];
+                                     k_options[i & 3] + k_chap_options[i >> 2];
             char reason[HAWSER_REASON_BYTES] = {};
             FUZZ_CHECK(hawser_options_parse(line.data(), static_cast<uint32_t>(line.size()),
                                             &options[i], reason) == HAWSER_ERROR_NONE,
                        reason);
         }
         // What the option line does not offer yet is negotiated all the same.
-        options[1].offer.header_digest = options[1].offer.data_digest = 3;
-        options[1].offer.error_recovery_level = 2;
+        for (int i = 1; i < 16; i += 4) {
+            options[i].offer.header_digest = options[i].offer.data_digest = 3;
+            options[i].offer.error_recovery_level = 2;
+        }
         memory_bytes = hawser_session_bytes(&options[0]);
         memory = static_cast<uint8_t*>(std::aligned_alloc(64, (memory_bytes + 63) / 64 * 64));
     }
     std::memset(memory, 0, memory_bytes);
     Input input(bytes, size);
     const uint8_t mode = input.byte();
-    Scene scene(mode & 4, memory, options[mode & 3]);
+    Scene scene(mode & 4, memory, options[(mode & 3) | (mode >> 1 & 12)]);
     scene.run(input);
     return 0;
 }
