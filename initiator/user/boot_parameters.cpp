@@ -15,6 +15,8 @@ namespace {
 constexpr uint64_t k_lun_max = 16383;
 constexpr unsigned k_connections_max = 16;
 constexpr unsigned k_timeout_max_s = 86400;
+constexpr const char* k_readable =
+    "anybody on this machine can read a secret of the command line; the iBFT keeps one better";
 
 class ParameterReader {
 public:
@@ -195,9 +197,7 @@ void ParameterReader::root(const std::string& key, const std::string& value) {
                    *fault + "; write iscsi:SERVER::PORT:LUN:TARGET");
     }
     auto& netroot = std::get<Netroot>(parsed);
-    if (netroot.had_credentials) {
-        note(key + "=: credentials on the command line are ignored (anyone can read them there)");
-    }
+    if (netroot.chap.is_set()) note(key + "=: " + k_readable);
     if (netroot.target.empty()) return;  // `iscsi:` alone: everything is in the firmware
     (key == "root" ? root_ : netroot_).push_back(netroot);
 }
@@ -234,8 +234,13 @@ void ParameterReader::iscsi_firmware(const std::string& key, const std::string& 
     }
 }
 
-void ParameterReader::credentials(const std::string& key, const std::string&) {
-    note(key + "= ignored: credentials do not belong on the command line (anyone can read them)");
+void ParameterReader::credentials(const std::string& key, const std::string& value) {
+    ChapCredentials& chap = parameters().iscsi_chap;
+    if (key == "rd.iscsi.username") chap.name = value;
+    if (key == "rd.iscsi.in.username") chap.name_in = value;
+    if (key == "rd.iscsi.password") chap.secret = Secret(value);
+    if (key == "rd.iscsi.in.password") chap.secret_in = Secret(value);
+    if (key.ends_with("password")) note(key + "=: " + k_readable);
 }
 
 void ParameterReader::unused(const std::string& key, const std::string&) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "user/address.h"
+#include "user/chap.h"
 #include "user/failure.h"
 #include "user/kernel_command_line.h"
 #include "user/netroot.h"
@@ -71,7 +72,8 @@ struct BootParameters {
     std::optional<std::string> iscsi_target_name;  // rd.iscsi.target.name=
     std::optional<IpAddress> iscsi_target_address;
     std::optional<uint16_t> iscsi_target_port;
-    bool firmware = true;  // rd.iscsi.firmware=0, rd.iscsi.ibft=0: the iBFT is not read
+    ChapCredentials iscsi_chap;  // rd.iscsi.username=, .password=, .in.username=, .in.password=
+    bool firmware = true;        // rd.iscsi.firmware=0, rd.iscsi.ibft=0: the iBFT is not read
 
     std::vector<IpParameter> ip;
     std::vector<NicName> nic_names;

@@ -33,6 +33,7 @@ private:
     void choose_initiator();
     void choose_luns();
     void choose_numbers();
+    void choose_chap();
     void collect_portals();
     void collect_parameter_portals();
     void collect_ibft_portals();
@@ -75,6 +76,7 @@ BootPlanResult Planner::run() {
     collect_portals();
     choose_luns();
     choose_numbers();
+    choose_chap();
     plan_parameter_nics();
     plan_ibft_nics();
     bind_portals();
@@ -153,6 +155,25 @@ void Planner::choose_numbers() {
     plan_.options = parameters_.options;
 }
 
+void Planner::choose_chap() {
+    if (const Netroot* netroot = used_netroot(); netroot != nullptr && netroot->chap.is_set()) {
+        plan_.chap = {netroot->chap, "netroot"};
+    } else if (parameters_.iscsi_chap.is_set()) {
+        plan_.chap = {parameters_.iscsi_chap, "rd.iscsi.username"};
+    } else if (ibft_ != nullptr) {
+        for (const IbftTarget& target : ibft_->targets) {
+            if (target.name != plan_.target.value || target.chap_type == 0) continue;
+            plan_.chap.source = fmt::format("iBFT target {}", target.index);
+            plan_.chap.value.name = target.chap_name;
+            plan_.ibft_secret = target.chap_secret;
+            if (target.chap_type == 1) break;
+            plan_.chap.value.name_in = target.reverse_chap_name;
+            plan_.ibft_secret_in = target.reverse_chap_secret;
+            break;
+        }
+    }
+}
+
 void Planner::collect_portals() {
     collect_parameter_portals();
     if (wanted_.empty()) collect_ibft_portals();
@@ -211,9 +232,6 @@ void Planner::collect_ibft_portals() {
                                               target.name, plan_.target.value,
                                               plan_.target.source));
             continue;
-        }
-        if (target.chap_type != 0) {
-            plan_.notes.push_back(source + ": its CHAP name and secret are not used yet");
         }
         wanted_.push_back({{{*target.address, target.port}, {}, {}, source}, {}, &target});
         used_ibft_targets_.push_back(&target);

@@ -66,6 +66,10 @@ struct BootPlan {
     std::vector<PlannedNic> nics;
     std::vector<PlannedPortal> portals;
     KeyValues options;
+    Sourced<ChapCredentials> chap;  // not set: none
+    // Where they come from the firmware, its secrets are still to be taken out of the raw table.
+    IbftSecret ibft_secret;
+    IbftSecret ibft_secret_in;
     std::vector<std::string> notes;
 };
 

@@ -52,6 +52,9 @@ std::string plan_text(const BootPlan& plan) {
         {"connections",
          std::to_string(connections.value.value_or(static_cast<unsigned>(plan.portals.size()))),
          connections.source});
+    if (plan.chap.value.is_set()) {
+        table.add({"CHAP", plan.chap.value.to_string(), plan.chap.source});
+    }
     for (const PlannedPortal& portal : plan.portals) {
         table.add({"portal", portal_text(portal, plan), portal.source});
     }
@@ -77,6 +80,12 @@ nlohmann::json plan_json(const BootPlan& plan) {
                 plan.connections.source);
     json["timeout_s"] = sourced(plan.timeout_s.value, plan.timeout_s.source);
     json["onfail"] = sourced(onfail_text(plan.onfail.value), plan.onfail.source);
+    if (const ChapCredentials& chap = plan.chap.value; chap.is_set()) {
+        json["chap"] = {{"name", printable(chap.name)},
+                        {"name_in", printable(chap.name_in)},
+                        {"mutual", chap.is_mutual()},
+                        {"source", plan.chap.source}};
+    }
     json["options"] = nlohmann::json::object();
     for (const auto& [key, value] : plan.options) json["options"][key] = value;
     json["portals"] = nlohmann::json::array();

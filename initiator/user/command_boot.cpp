@@ -27,9 +27,10 @@ public:
 
 private:
     BootParameters read_parameters() const;
-    std::optional<Ibft> read_firmware(const BootParameters& parameters) const;
+    std::optional<RawIbft> read_firmware(const BootParameters& parameters) const;
     std::vector<NicIdentity> look_at_nics(const BootParameters& parameters) const;
     BootPlan make_plan() const;
+    void take_chap_secrets(const RawIbft* raw, BootPlan& plan) const;
     void keep_network(const std::vector<NicOutcome>& nics) const;
     bool is_connected(const BootPlan& plan) const;
     unsigned timeout_left_s(unsigned timeout_s) const;
@@ -58,13 +59,11 @@ BootParameters Boot::read_parameters() const {
     return std::move(result.parameters);
 }
 
-std::optional<Ibft> Boot::read_firmware(const BootParameters& parameters) const {
+std::optional<RawIbft> Boot::read_firmware(const BootParameters& parameters) const {
     if (!parameters.firmware && options_.ibft_file.empty()) return std::nullopt;
     // The table in BIOS memory is shown by our module.
     if (!options_.dry_run && options_.ibft_file.empty()) load_module(places_.device);
-    const auto raw = find_ibft(options_.ibft_file, places_.sysfs);
-    if (!raw) return std::nullopt;
-    return read_ibft(*raw);
+    return find_ibft(options_.ibft_file, places_.sysfs);
 }
 
 std::vector<NicIdentity> Boot::look_at_nics(const BootParameters& parameters) const {
@@ -79,7 +78,9 @@ std::vector<NicIdentity> Boot::look_at_nics(const BootParameters& parameters) co
 
 BootPlan Boot::make_plan() const {
     const BootParameters parameters = read_parameters();
-    const std::optional<Ibft> ibft = read_firmware(parameters);
+    const std::optional<RawIbft> raw = read_firmware(parameters);
+    std::optional<Ibft> ibft;
+    if (raw) ibft = read_ibft(*raw);
     BootPlanResult result =
         make_boot_plan(ibft ? &*ibft : nullptr, parameters, look_at_nics(parameters));
     if (result.nothing_to_do) {
@@ -88,7 +89,24 @@ BootPlan Boot::make_plan() const {
                       ExitStatus::nothing_to_do);
     }
     if (!result.problems.empty()) throw Failure(std::move(result.problems));
+    take_chap_secrets(raw ? &*raw : nullptr, *result.plan);
     return std::move(*result.plan);
+}
+
+// The parser has checked where they lie.
+void Boot::take_chap_secrets(const RawIbft* raw, BootPlan& plan) const {
+    ChapCredentials& chap = plan.chap.value;
+    const auto secret_at = [&](const IbftSecret& at) {
+        return Secret(std::string_view(raw->bytes).substr(at.offset, at.length));
+    };
+    if (raw != nullptr && plan.ibft_secret.is_set()) chap.secret = secret_at(plan.ibft_secret);
+    if (raw != nullptr && plan.ibft_secret_in.is_set())
+        chap.secret_in = secret_at(plan.ibft_secret_in);
+    std::vector<Problem> problems = chap_problems(chap, plan.chap.source);
+    if (!problems.empty()) throw Failure(std::move(problems));
+    if (const auto warning = chap_warning(chap)) {
+        plan.notes.push_back(plan.chap.source + ": " + *warning);
+    }
 }
 
 void Boot::keep_network(const std::vector<NicOutcome>& nics) const {
@@ -169,6 +187,7 @@ ExitStatus Boot::run() {
     const std::string line =
         connect_line(connect_values(plan, portals.portals, timeout_left_s(plan.timeout_s.value)));
     say(line);
+    keep_chap_keys(plan.chap.value);
     const std::string answer = ask_module(line, places_.device);
     say(answer);
     json["answer"] = answer;

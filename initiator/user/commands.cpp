@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "abi/uapi.h"
+#include "user/chap.h"
 #include "user/control_device.h"
 #include "user/files.h"
 #include "user/ibft_source.h"
@@ -54,6 +55,33 @@ void check_connect_values(KeyValues& values) {
     }
 }
 
+std::string take(KeyValues& values, std::string_view key) {
+    const auto found = std::find_if(values.begin(), values.end(),
+                                    [&](const auto& one) { return one.first == key; });
+    if (found == values.end()) return "";
+    std::string value = std::move(found->second);
+    values.erase(found);
+    return value;
+}
+
+// Names and secret files become names and keys. Without a file the keys are the caller's own.
+ChapCredentials take_chap(KeyValues& values, const SecretFiles& files) {
+    ChapCredentials chap;
+    if (files.secret.empty() && files.secret_in.empty()) return chap;
+    if (has(values, "chap_key") || has(values, "chap_key_in")) {
+        throw Failure("two places for a secret", "--chap-key and --chap-secret-file", "give one");
+    }
+    chap.name = take(values, "chap_name");
+    chap.name_in = take(values, "chap_name_in");
+    if (!files.secret.empty()) chap.secret = read_secret_file(files.secret);
+    if (!files.secret_in.empty()) chap.secret_in = read_secret_file(files.secret_in);
+    std::vector<Problem> problems = chap_problems(chap, "--chap-name, --chap-secret-file");
+    if (!problems.empty()) throw Failure(std::move(problems));
+    if (const auto warning = chap_warning(chap)) fmt::print(stderr, "hawser: {}\n", *warning);
+    add_chap_values(chap, values);
+    return chap;
+}
+
 }  // namespace
 
 ExitStatus run_ibft(const IbftOptions& options, const Places& places) {
@@ -75,7 +103,7 @@ ExitStatus run_ibft(const IbftOptions& options, const Places& places) {
     return ExitStatus::done;
 }
 
-ExitStatus run_connect(KeyValues values, const Places& places) {
+ExitStatus run_connect(KeyValues values, const SecretFiles& files, const Places& places) {
     if (!has(values, "initiator")) {
         const std::string name = initiator_name_of_machine();
         if (name.empty()) {
@@ -85,8 +113,10 @@ ExitStatus run_connect(KeyValues values, const Places& places) {
         values.emplace_back("initiator", name);
     }
     check_connect_values(values);
+    const ChapCredentials chap = take_chap(values, files);
     const std::string line = connect_line(values);
     load_module(places.device);
+    keep_chap_keys(chap);
     const std::string answer = ask_module(line, places.device);
     fmt::print("{}\n", answer);
     for (const SessionStatus& session : read_sessions(places.sysfs)) {

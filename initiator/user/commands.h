@@ -34,7 +34,13 @@ struct BootOptions {
 
 ExitStatus run_ibft(const IbftOptions& options, const Places& places);
 ExitStatus run_boot(const BootOptions& options, const Places& places);
-ExitStatus run_connect(KeyValues values, const Places& places);
+// Where `hawser connect` finds the secrets; empty: none.
+struct SecretFiles {
+    std::string secret;
+    std::string secret_in;
+};
+
+ExitStatus run_connect(KeyValues values, const SecretFiles& files, const Places& places);
 ExitStatus run_disconnect(const std::string& session, const Places& places);
 ExitStatus run_status(bool json, const Places& places);
 

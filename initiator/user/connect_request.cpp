@@ -31,6 +31,11 @@ constexpr ConnectKey k_keys[] = {
     {"noop_out_timeout", "SECONDS", "until an unanswered ping is a loss"},
     {"grace", "SECONDS", "that a shutdown may wait for the target"},
     {"queue_depth", "1..1024", "commands in flight in the session"},
+    {"chap_name", "NAME", "CHAP: the name that we authenticate ourselves by", false, true},
+    {"chap_key", "KEY", "description of the key that holds our secret", false, true},
+    {"chap_name_in", "NAME", "mutual CHAP: the target's name", false, true},
+    {"chap_key_in", "KEY", "description of the key that holds the target's secret", false, true},
+    {"chap_algs", "LIST", "of 8 (SHA3-256), 7 (SHA-256), 6 (SHA1), 5 (MD5)"},
     {"cpus", "auto|LIST", "CPUs of the connections' threads"},
     {"InitialR2T", "Yes|No", "what to offer (RFC 7143, section 13)"},
     {"ImmediateData", "Yes|No", "what to offer"},
@@ -91,6 +96,7 @@ std::optional<std::string> boot_option_fault(std::string_view key) {
                                     [&](const ConnectKey& row) { return key == row.name; });
     if (known == std::end(k_keys)) return "unknown key; `hawser connect --help` lists them";
     if (!known->from_plan) return std::nullopt;
+    if (key.starts_with("chap_")) return "give rd.iscsi.username= and rd.iscsi.password= instead";
     if (key == "root") return "the root policy is always on at boot";
     return fmt::format("write rd.hawser.{}= instead", key);
 }

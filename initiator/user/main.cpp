@@ -94,6 +94,15 @@ int parse_and_run(int argc, char** argv) {
     std::deque<ConnectOption> connect;
     CLI::App* const connect_app = app.add_subcommand("connect", "opens a session");
     add_connect(*connect_app, connect);
+    SecretFiles secrets;
+    connect_app
+        ->add_option("--chap-secret-file", secrets.secret,
+                     "a file of root's with our CHAP secret: plain text, or 0x and hex digits")
+        ->type_name("FILE");
+    connect_app
+        ->add_option("--chap-secret-file-in", secrets.secret_in,
+                     "the same with the target's: mutual CHAP")
+        ->type_name("FILE");
 
     std::string session;
     CLI::App* const disconnect_app =
@@ -115,7 +124,8 @@ int parse_and_run(int argc, char** argv) {
     }
     if (ibft_app->parsed()) return exit_code(run_ibft(ibft, places));
     if (boot_app->parsed()) return exit_code(run_boot(boot, places));
-    if (connect_app->parsed()) return exit_code(run_connect(connect_key_values(connect), places));
+    if (connect_app->parsed())
+        return exit_code(run_connect(connect_key_values(connect), secrets, places));
     if (disconnect_app->parsed()) return exit_code(run_disconnect(session, places));
     return exit_code(run_status(status_json, places));
 }

@@ -37,6 +37,21 @@ size_t credentials_end(std::string_view text) {
     return at == std::string_view::npos ? 0 : at + 1;
 }
 
+// user:pass[:ruser:rpass], ours first. A password holds no colon here.
+std::optional<std::string> read_credentials(std::string_view text, ChapCredentials& chap) {
+    if (text.empty()) return std::nullopt;
+    const std::vector<std::string_view> parts = split(text, ':');
+    if (parts.size() != 2 && parts.size() != 4) {
+        return fmt::format("has {} fields of credentials, not 2 or 4", parts.size());
+    }
+    chap.name = parts[0];
+    chap.secret = Secret(parts[1]);
+    if (parts.size() == 2) return std::nullopt;
+    chap.name_in = parts[2];
+    chap.secret_in = Secret(parts[3]);
+    return std::nullopt;
+}
+
 // [proto]:[port][:[iface]:[netdev]]:[LUN]
 std::optional<std::string> read_middle(std::string_view text, Netroot& netroot) {
     const std::vector<std::string_view> parts = split(text, ':');
@@ -71,7 +86,7 @@ std::variant<Netroot, std::string> parse_netroot(std::string_view text) {
     Netroot netroot;
     if (text.empty()) return netroot;
     if (const size_t end = credentials_end(text)) {
-        netroot.had_credentials = end > 1;
+        if (auto fault = read_credentials(text.substr(0, end - 1), netroot.chap)) return *fault;
         text.remove_prefix(end);
     }
     // The server, up to its colon; an IPv6 address stands in brackets.

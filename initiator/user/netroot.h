@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "user/address.h"
+#include "user/chap.h"
 
 namespace hawser::user {
 
@@ -18,8 +19,8 @@ struct Netroot {
     uint16_t port = k_iscsi_port;
     std::string nic;  // [netdev], a name or a MAC; may be empty
     uint64_t lun = 0;
-    std::string target;            // empty: `iscsi:` alone, everything from the firmware
-    bool had_credentials = false;  // they are dropped at once
+    std::string target;    // empty: `iscsi:` alone, everything from the firmware
+    ChapCredentials chap;  // not set: none were given
 };
 
 // Without the leading "iscsi:". The second alternative says what is wrong with it, without

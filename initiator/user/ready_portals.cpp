@@ -93,6 +93,7 @@ KeyValues connect_values(const BootPlan& plan, const std::vector<ReadyPortal>& p
     for (uint64_t lun : plan.luns.value) values.emplace_back("lun", std::to_string(lun));
     values.emplace_back("root", "yes");
     values.emplace_back("timeout", std::to_string(timeout_s));
+    add_chap_values(plan.chap.value, values);
     values.insert(values.end(), plan.options.begin(), plan.options.end());
     return values;
 }

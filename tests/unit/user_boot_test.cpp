@@ -85,14 +85,14 @@ std::string failure_of(const BootOptions& options, const Places& places, ExitSta
 }  // namespace
 
 TEST_CASE("boot --dry-run: shows the plan, writes nothing, keeps secrets", "[user][boot]") {
-    Machine machine("quiet rd.hawser.connections=2 rd.iscsi.password=not-a-secret-2");
+    Machine machine("quiet rd.hawser.connections=2");
     IbftBuilder builder = with_secret();
     machine.lay_ibft(builder);
     BootOptions options;
     options.dry_run = true;
     const std::string text = machine.output_of([&] { return run_boot(options, machine.places); });
     CHECK(text.find("iqn.2026-01.test:disk") != std::string::npos);
-    CHECK(text.find("CHAP name and secret are not used yet") != std::string::npos);
+    CHECK(text.find("CHAP         as joe ") != std::string::npos);
     CHECK(text.find("not-a-secret") == std::string::npos);
     options.json = true;
     const std::string json_text =
@@ -100,8 +100,66 @@ TEST_CASE("boot --dry-run: shows the plan, writes nothing, keeps secrets", "[use
     CHECK(json_text.find("not-a-secret") == std::string::npos);
     const auto json = nlohmann::json::parse(json_text);
     CHECK(json["plan"]["connections"]["value"] == 2);
+    CHECK(json["plan"]["chap"]["name"] == "joe");
+    CHECK(json["plan"]["chap"]["source"] == "iBFT target 0");
     CHECK(json["plan"]["connections"]["source"] == "rd.hawser.connections");
     CHECK(list_folder(machine.places.run).empty());
+}
+
+TEST_CASE("boot --dry-run: CHAP on the command line is not shown either", "[user][boot][chap]") {
+    const std::string whole =
+        "rd.iscsi.firmware=0 rd.iscsi.initiator=iqn.b rd.iscsi.username=jim "
+        "rd.iscsi.password=not-a-secret-2 netroot=iscsi:";
+    BootOptions options;
+    options.dry_run = true;
+    SECTION("netroot goes before rd.iscsi") {
+        Machine machine(whole + "joe:not-a-secret-3:it:not-a-secret-4@10.0.0.1::::iqn.a:b");
+        const std::string text =
+            machine.output_of([&] { return run_boot(options, machine.places); });
+        CHECK(text.find("CHAP         as joe, the target as it ") != std::string::npos);
+        CHECK(text.find("not-a-secret") == std::string::npos);
+    }
+    SECTION("rd.iscsi") {
+        Machine machine(whole + "10.0.0.1::::iqn.a:b");
+        const std::string text =
+            machine.output_of([&] { return run_boot(options, machine.places); });
+        CHECK(text.find("CHAP         as jim ") != std::string::npos);
+        CHECK(text.find("not-a-secret") == std::string::npos);
+    }
+    SECTION("half of it") {
+        Machine machine(whole + "10.0.0.1::::iqn.a:b rd.iscsi.in.username=it");
+        CHECK(failure_of(options, machine.places, ExitStatus::failed) ==
+              "hawser: a CHAP name of the target without its secret: rd.iscsi.username: "
+              "give both, or none");
+    }
+    SECTION("one secret both ways") {
+        Machine machine(whole + "joe:not-a-secret-5:it:not-a-secret-5@10.0.0.1::::iqn.a:b");
+        CHECK(failure_of(options, machine.places, ExitStatus::failed)
+                  .find("hawser: one CHAP secret for both directions: netroot: ") == 0);
+    }
+}
+
+TEST_CASE("boot: mutual CHAP out of the iBFT", "[user][boot][chap]") {
+    Machine machine("");
+    IbftBuilder builder;
+    builder.initiator("iqn.2026-01.test:node");
+    builder.nic(0, IbftBuilder::mapped(10, 0, 10, 15), 24, 1);
+    const size_t target =
+        builder.target(0, IbftBuilder::mapped(10, 0, 10, 2), "iqn.2026-01.test:disk");
+    builder.bytes[target + 32] = 2;
+    builder.string(target + 38, "joe");
+    builder.string(target + 42, "not-a-secret-6");
+    builder.string(target + 46, "storage");
+    builder.string(target + 50, "short-7");
+    machine.lay_ibft(builder);
+    BootOptions options;
+    options.dry_run = true;
+    const std::string text = machine.output_of([&] { return run_boot(options, machine.places); });
+    CHECK(text.find("CHAP         as joe, the target as storage ") != std::string::npos);
+    CHECK(text.find("note: iBFT target 0: the CHAP secret has less than 96 bits") !=
+          std::string::npos);
+    CHECK(text.find("not-a-secret") == std::string::npos);
+    CHECK(text.find("short-7") == std::string::npos);
 }
 
 TEST_CASE("ibft: text and JSON, without secrets", "[user][ibft]") {

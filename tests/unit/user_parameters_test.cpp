@@ -120,11 +120,17 @@ TEST_CASE("netroot=: the form of dracut", "[user]") {
     CHECK(full.nic == "eth3");
     CHECK(full.lun == 7);
     CHECK(full.target == "iqn.2009-06.dracut:di@sk");
-    CHECK_FALSE(full.had_credentials);
+    CHECK_FALSE(full.chap.is_set());
     const Netroot secret = parse("user:p@ss@10.0.0.1::::iqn.2009-06.dracut:target0");
-    CHECK(secret.had_credentials);
+    CHECK(secret.chap.name == "user");
+    CHECK(secret.chap.secret == Secret("p@ss"));
+    CHECK_FALSE(secret.chap.is_mutual());
+    const Netroot both = parse("me:one:it:two@10.0.0.1::::iqn.2009-06.dracut:target0");
+    CHECK(both.chap.name == "me");
+    CHECK(both.chap.name_in == "it");
+    CHECK(both.chap.secret_in == Secret("two"));
     CHECK(secret.server == IpAddress::parse("10.0.0.1"));
-    CHECK_FALSE(parse("@10.0.0.1::::iqn.2009-06.dracut:di@sk").had_credentials);
+    CHECK_FALSE(parse("@10.0.0.1::::iqn.2009-06.dracut:di@sk").chap.is_set());
     CHECK_FALSE(parse("::::iqn.2009-06.dracut:target0").server);
     CHECK(parse("").target.empty());
     for (const char* bad :
@@ -181,6 +187,7 @@ TEST_CASE("parameters: a bad value is named, and never taken for none", "[user]"
                             "rd.hawser.option=root=no",
                             "rd.hawser.option=target=iqn.a",
                             "rd.hawser.option=nonsense=1",
+                            "rd.hawser.option=chap_key=user:mine",
                             "rd.hawser.option=alias",
                             "\"rd.hawser.option=alias=a b\"",
                             "rd.iscsi.target.ip=ibft",
@@ -199,16 +206,22 @@ TEST_CASE("parameters: a bad value is named, and never taken for none", "[user]"
     CHECK(escape.find('\x1b') == std::string::npos);
 }
 
-TEST_CASE("parameters: credentials are refused, and never repeated", "[user]") {
-    const BootParameters ignored = good(
-        "netroot=iscsi:joe:pass-word-1@10.0.0.1::::iqn.2009-06.dracut:a "
-        "rd.iscsi.password=pass-word-2");
-    CHECK(ignored.netroots.size() == 1);
-    CHECK(holds(ignored.notes, "credentials on the command line are ignored"));
-    CHECK(holds(ignored.notes, "rd.iscsi.password= ignored"));
-    for (const std::string& note : ignored.notes)
-        CHECK(note.find("pass-word") == std::string::npos);
+TEST_CASE("parameters: credentials are taken, and never repeated", "[user][chap]") {
+    const BootParameters taken = good(
+        "netroot=iscsi:joe:pass-word-1@10.0.0.1::::iqn.2009-06.dracut:a rd.iscsi.username=jim "
+        "rd.iscsi.password=pass-word-2 rd.iscsi.in.username=it rd.iscsi.in.password=pass-word-3");
+    REQUIRE(taken.netroots.size() == 1);
+    CHECK(taken.netroots[0].chap.secret == Secret("pass-word-1"));
+    CHECK(taken.iscsi_chap.name == "jim");
+    CHECK(taken.iscsi_chap.secret == Secret("pass-word-2"));
+    CHECK(taken.iscsi_chap.name_in == "it");
+    CHECK(taken.iscsi_chap.secret_in == Secret("pass-word-3"));
+    CHECK(holds(taken.notes, "netroot=: anybody on this machine can read"));
+    CHECK(holds(taken.notes, "rd.iscsi.password=: anybody on this machine can read"));
+    for (const std::string& note : taken.notes) CHECK(note.find("pass-word") == std::string::npos);
     for (const char* text : {"netroot=iscsi:joe:pass-word-1@host::::iqn.2009-06.dracut:a",
+                             "netroot=iscsi:pass-word-1@10.0.0.1::::iqn.2009-06.dracut:a",
+                             "netroot=iscsi:a:b:pass-word-1@10.0.0.1::::iqn.2009-06.dracut:a",
                              "netroot=iscsi:joe:pass@-word-1@host::::iqn.2009-06.dracut:a",
                              "netroot=iscsi:joe:pass-word-1@10.0.0.1:::::::iqn.a:b"}) {
         const BootParametersResult result = read(text);
