@@ -85,18 +85,6 @@ void add_key_of(const char* description, const Secret& secret) {
 
 }  // namespace
 
-Secret& Secret::operator=(const Secret& other) {
-    if (this == &other) return *this;
-    wipe();
-    bytes_ = other.bytes_;
-    return *this;
-}
-
-void Secret::wipe() {
-    explicit_bzero(bytes_.data(), bytes_.size());
-    bytes_.clear();
-}
-
 std::string ChapCredentials::to_string() const {
     std::string text = "as " + printable(name);
     if (!is_mutual()) return text;

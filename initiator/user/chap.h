@@ -5,9 +5,12 @@
 #ifndef HAWSER_USER_CHAP_H
 #define HAWSER_USER_CHAP_H
 
+#include <string.h>  // explicit_bzero
+
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "user/failure.h"
@@ -20,7 +23,12 @@ public:
     Secret() = default;
     explicit Secret(std::string_view bytes) : bytes_(bytes) {}
     Secret(const Secret&) = default;
-    Secret& operator=(const Secret& other);
+    Secret& operator=(const Secret& other) {
+        if (this == &other) return *this;
+        wipe();
+        bytes_ = other.bytes_;
+        return *this;
+    }
     ~Secret() { wipe(); }
 
     bool is_set() const { return !bytes_.empty(); }
@@ -28,7 +36,10 @@ public:
     bool operator==(const Secret&) const = default;
 
 private:
-    void wipe();
+    void wipe() {
+        explicit_bzero(bytes_.data(), bytes_.size());
+        bytes_.clear();
+    }
     std::string bytes_;
 };
 
