@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -69,17 +70,50 @@ size_t check_lists(const Options& options, const MutationList& list) {
     return findings;
 }
 
+using TestsByRule = std::map<unsigned, Tests>;
+
+TestsByRule find_tests(const fs::path& tree) {
+    using namespace hawser::rfc_coverage;
+    TestsByRule tests;
+    const auto each = [](const fs::path& folder, const std::string& ending, const auto& take) {
+        if (!fs::is_directory(folder)) return;
+        for (const auto& entry : fs::directory_iterator(folder))
+            if (entry.path().string().ends_with(ending)) take(entry.path());
+    };
+    each(tree / "tests/unit", "_test.cpp", [&](const fs::path& file) {
+        for (const Evidence& test : scan_unit_test(file.string(), read_text(file)))
+            for (const unsigned rule : test.rules) tests[rule].unit = true;
+    });
+    each(tree / "tests/target/cases", ".case", [&](const fs::path& file) {
+        for (const Evidence& test : scan_case(file.string(), read_text(file)))
+            for (const unsigned rule : test.rules) tests[rule].cases.push_back(file.string());
+    });
+    return tests;
+}
+
 // First of all: what is not broken passes, and in time.
-bool base_passes(const Bench& bench, const std::set<unsigned>& rules, const fs::path& folder) {
+bool base_passes(const Bench& bench, const std::set<unsigned>& rules, TestsByRule& tests,
+                 const fs::path& folder) {
     bool good = true;
     double longest = 0;
-    for (const unsigned rule : rules) {
-        const Run run = run_rule(bench.base, rule, k_timeout_s, folder / "base.log");
+    const auto check = [&](unsigned rule, const char* what, const Run& run) {
         longest = std::max(longest, run.seconds);
-        if (run.passed) continue;
+        if (run.passed) return;
         good = false;
-        fmt::print("rule {}: the tests of the unmutated code {}\n", rule,
-                   run.timed_out ? "hang" : "fail, or there are none");
+        fmt::print("rule {}: the {} of the unmutated code {}\n", rule, what,
+                   run.timed_out ? "hang" : "fail");
+    };
+    for (const unsigned rule : rules) {
+        const Tests& of = tests[rule];
+        if (!of.unit && of.cases.empty()) {
+            good = false;
+            fmt::print("rule {}: has no test\n", rule);
+        }
+        if (of.unit)
+            check(rule, "unit tests", run_unit(bench.unit, rule, k_timeout_s, folder / "base.log"));
+        if (!of.cases.empty())
+            check(rule, "cases",
+                  run_cases(bench.cases, of.cases, k_timeout_s, folder / "base.log"));
     }
     if (good)
         fmt::print("the unmutated code passes: {} rules, the longest in {:.1f} s\n", rules.size(),
@@ -90,8 +124,12 @@ bool base_passes(const Bench& bench, const std::set<unsigned>& rules, const fs::
 class Runner {
 public:
     Runner(const Options& options, const Bench& bench, const std::vector<Mutation>& mutations,
-           fs::path folder)
-        : options_(options), bench_(bench), mutations_(mutations), folder_(std::move(folder)) {}
+           const TestsByRule& tests, fs::path folder)
+        : options_(options),
+          bench_(bench),
+          mutations_(mutations),
+          tests_(tests),
+          folder_(std::move(folder)) {}
 
     // How many mutants were killed.
     size_t run() {
@@ -105,37 +143,63 @@ public:
     }
 
 private:
+    struct Verdict {
+        std::string word;
+        std::string defect;
+    };
+
+    static Verdict verdict_of(const Run& run, const char* by) {
+        if (run.passed) return {"SURVIVED", {}};
+        return {std::string(run.timed_out ? "hung, " : "killed, ") + by, {}};
+    }
+
+    // Unit tests first; cases where those do not notice.
+    Verdict judge(const Mutation& mutation, const fs::path& folder) const {
+        const Applied applied = mutate(mutation, read_text(options_.tree / mutation.file));
+        if (!applied.text) return {"DOES NOT APPLY", {}};
+        const Tests& tests = tests_.at(mutation.rule);
+        Mutant mutant(bench_, folder);
+        std::string defect = mutant.compile(mutation, *applied.text, options_.tree);
+        if (!defect.empty()) return {"DOES NOT BUILD", defect};
+        Verdict verdict{"SURVIVED", {}};
+        if (tests.unit) {
+            defect = mutant.link_unit();
+            if (!defect.empty()) return {"DOES NOT BUILD", defect};
+            verdict = verdict_of(
+                run_unit(mutant.program("unit"), mutation.rule, k_timeout_s, folder / "unit.log"),
+                "unit");
+        }
+        if (verdict.word != "SURVIVED" || tests.cases.empty()) return verdict;
+        defect = mutant.link_cases();
+        if (!defect.empty()) return {"DOES NOT BUILD", defect};
+        return verdict_of(
+            run_cases(mutant.program("cases"), tests.cases, k_timeout_s, folder / "cases.log"),
+            "cases");
+    }
+
     void try_one(size_t at) {
         const Mutation& mutation = mutations_[at];
         const fs::path folder = folder_ / std::to_string(at);
         fs::remove_all(folder);
         fs::create_directories(folder);
-        const Applied applied = mutate(mutation, read_text(options_.tree / mutation.file));
-        std::string verdict;
-        std::string defect;
-        if (!applied.text) {
-            verdict = "DOES NOT APPLY";
-        } else {
-            defect = build_mutant(bench_, mutation, *applied.text, options_.tree, folder);
-            if (!defect.empty()) verdict = "DOES NOT BUILD";
+        const Verdict verdict = judge(mutation, folder);
+        const bool killed = verdict.word.starts_with("killed") || verdict.word.starts_with("hung");
+        if (killed) {
+            killed_++;
+            fs::remove_all(folder);
         }
-        if (verdict.empty()) {
-            const Run run =
-                run_rule(folder / "program", mutation.rule, k_timeout_s, folder / "tests.log");
-            verdict = run.passed ? "SURVIVED" : run.timed_out ? "killed (hung)" : "killed";
-            if (!run.passed) killed_++;
-        }
-        if (verdict.starts_with("killed")) fs::remove_all(folder);
         const std::lock_guard lock(print_);
-        fmt::print("rule {:>2}  {:<14} {}: {}\n", mutation.rule, verdict,
+        fmt::print("rule {:>2}  {:<14} {}: {}\n", mutation.rule, verdict.word,
                    fs::path(mutation.file).filename().string(), mutation.why);
-        if (!defect.empty()) fmt::print("{}: {}\n", mutation.place, defect);
+        if (!killed)
+            fmt::print("{}: see {}; {}\n", mutation.place, folder.string(), verdict.defect);
         std::fflush(stdout);
     }
 
     const Options& options_;
     const Bench& bench_;
     const std::vector<Mutation>& mutations_;
+    const TestsByRule& tests_;
     fs::path folder_;
     std::atomic<size_t> next_{0};
     std::atomic<size_t> killed_{0};
@@ -160,8 +224,9 @@ int run(const Options& options) {
     }
     const Bench bench = read_bench(options.bench);
     const fs::path folder = fs::absolute(options.bench).parent_path();
-    if (!base_passes(bench, rules, folder)) return 1;
-    const size_t killed = Runner(options, bench, wanted, folder).run();
+    TestsByRule tests = find_tests(options.tree);
+    if (!base_passes(bench, rules, tests, folder)) return 1;
+    const size_t killed = Runner(options, bench, wanted, tests, folder).run();
     fmt::print("mutants: {} of {} killed, {} rules\n", killed, wanted.size(), rules.size());
     const bool lists_good = findings == 0 || !options.rules.empty();
     return killed == wanted.size() && !wanted.empty() && lists_good ? 0 : 1;

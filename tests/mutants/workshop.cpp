@@ -19,7 +19,7 @@ namespace hawser::mutants {
 
 namespace {
 
-std::string quoted(const fs::path& path) {
+std::string shell_word(const fs::path& path) {
     std::string out = "'";
     for (const char c : path.string()) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
     return out + "'";
@@ -58,6 +58,14 @@ std::string tail_of(const fs::path& log) {
     return text.substr(begin, 400);
 }
 
+Run run(const std::string& command, unsigned timeout_s, const fs::path& log) {
+    const auto begin = std::chrono::steady_clock::now();
+    const int status = shell("timeout --kill-after=1s " + std::to_string(timeout_s) + "s " +
+                             command + " >" + shell_word(log) + " 2>&1");
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    return {status == 0, status == 124 || status == 137, took.count()};
+}
+
 }  // namespace
 
 std::string read_text(const fs::path& path) {
@@ -75,58 +83,82 @@ Bench read_bench(const fs::path& file) {
         const std::string value = line.substr(blank + 1);
         if (word == "compiler") bench.compiler = value;
         if (word == "flag") bench.flags.push_back(value);
+        if (word == "engine-flag") bench.engine_flags.push_back(value);
+        if (word == "user-flag") bench.user_flags.push_back(value);
         if (word == "include") bench.include = value;
-        if (word == "base") bench.base = value;
+        if (word == "unit") bench.unit = value;
+        if (word == "cases") bench.cases = value;
         if (word == "source") bench.sources.emplace_back(value);
         if (word == "object") bench.objects.emplace_back(value);
-        if (word == "link") bench.libraries.emplace_back(value);
-        if (word == "test") bench.tests.emplace_back(value);
+        if (word == "unit-object") bench.unit_objects.emplace_back(value);
+        if (word == "case-object") bench.case_objects.emplace_back(value);
+        if (word == "library") bench.libraries.emplace_back(value);
     }
     return bench;
 }
 
-Run run_rule(const fs::path& program, unsigned rule, unsigned timeout_s, const fs::path& log) {
-    const auto begin = std::chrono::steady_clock::now();
-    const int status =
-        shell("timeout --kill-after=1s " + std::to_string(timeout_s) + "s " + quoted(program) +
-              " '[rule-" + std::to_string(rule) + "]' --warn NoTests >" + quoted(log) + " 2>&1");
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    return {status == 0, status == 124 || status == 137, took.count()};
+Run run_unit(const fs::path& program, unsigned rule, unsigned timeout_s, const fs::path& log) {
+    return run(shell_word(program) + " '[rule-" + std::to_string(rule) + "]' --warn NoTests",
+               timeout_s, log);
 }
 
-std::string build_mutant(const Bench& bench, const Mutation& mutation, const std::string& text,
-                         const fs::path& tree, const fs::path& folder) {
+Run run_cases(const fs::path& program, const std::vector<std::string>& cases, unsigned timeout_s,
+              const fs::path& log) {
+    std::string command = shell_word(program);
+    for (const std::string& file : cases) command += " " + shell_word(file);
+    return run(command, timeout_s, log);
+}
+
+std::string Mutant::compile(const Mutation& mutation, const std::string& text,
+                            const fs::path& tree) {
     const fs::path changed = fs::weakly_canonical(tree / mutation.file);
-    const fs::path inside = changed.lexically_relative(bench.include);
+    const fs::path inside = changed.lexically_relative(bench_.include);
     // The mutated file shadows the real one: its folder is searched first.
-    const fs::path shadow = folder / "initiator";
+    const fs::path shadow = folder_ / "initiator";
     write_text(shadow / inside, text);
 
-    std::vector<fs::path> objects = bench.objects;
-    std::vector<std::pair<fs::path, fs::path>> jobs;  // source, object
-    for (size_t i = 0; i < bench.sources.size(); i++) {
+    struct Job {
+        fs::path source;
+        fs::path object;
+        const std::vector<std::string>* flags;
+    };
+    std::vector<Job> jobs;
+    for (size_t i = 0; i < bench_.sources.size(); i++) {
         std::set<std::string> seen;
-        const bool same = bench.sources[i] == changed;
-        if (!same && !includes(bench.include, bench.sources[i], inside.string(), seen)) continue;
-        objects[i] = folder / (std::to_string(i) + ".o");
-        jobs.emplace_back(same ? shadow / inside : bench.sources[i], objects[i]);
+        const bool same = bench_.sources[i] == changed;
+        if (!same && !includes(bench_.include, bench_.sources[i], inside.string(), seen)) continue;
+        objects_[i] = folder_ / (std::to_string(i) + ".o");
+        jobs.push_back(
+            {same ? shadow / inside : bench_.sources[i], objects_[i], &bench_.engine_flags});
+    }
+    if (inside.string().starts_with("user/") && inside.extension() == ".cpp") {
+        more_.push_back(folder_ / "user.o");
+        jobs.push_back({shadow / inside, more_.back(), &bench_.user_flags});
     }
     if (jobs.empty()) return "no source of the engine is or includes " + mutation.file;
 
-    const fs::path log = folder / "build.log";
-    std::string compile = bench.compiler;
-    for (const std::string& flag : bench.flags) compile += " " + flag;
-    compile += " -I" + quoted(shadow) + " -I" + quoted(bench.include) + " -c ";
-    for (const auto& [source, object] : jobs)
-        if (shell(compile + quoted(source) + " -o " + quoted(object) + " >" + quoted(log) +
-                  " 2>&1") != 0)
-            return "does not compile: " + tail_of(log);
-    std::string link = bench.compiler + " -o " + quoted(folder / "program");
+    const fs::path log = folder_ / "build.log";
+    for (const Job& job : jobs) {
+        std::string command = bench_.compiler;
+        for (const std::string& flag : bench_.flags) command += " " + shell_word(flag);
+        for (const std::string& flag : *job.flags) command += " " + shell_word(flag);
+        command += " -I" + shell_word(shadow) + " -I" + shell_word(bench_.include) + " -c " +
+                   shell_word(job.source) + " -o " + shell_word(job.object) + " >" +
+                   shell_word(log) + " 2>&1";
+        if (shell(command) != 0) return "does not compile: " + tail_of(log);
+    }
+    return {};
+}
+
+std::string Mutant::link(const std::string& name, const std::vector<fs::path>& objects) {
+    const fs::path log = folder_ / "link.log";
+    std::string command = bench_.compiler + " -o " + shell_word(folder_ / name);
     // The engine first: of an inline function the linker keeps the one that it sees first.
-    const std::vector<fs::path>* const lists[] = {&objects, &bench.tests, &bench.libraries};
+    const std::vector<fs::path>* const lists[] = {&objects_, &objects, &more_, &bench_.libraries};
     for (const auto* list : lists)
-        for (const fs::path& path : *list) link += " " + quoted(path);
-    if (shell(link + " >" + quoted(log) + " 2>&1") != 0) return "does not link: " + tail_of(log);
+        for (const fs::path& path : *list) command += " " + shell_word(path);
+    if (shell(command + " >" + shell_word(log) + " 2>&1") != 0)
+        return "does not link: " + tail_of(log);
     return {};
 }
 
