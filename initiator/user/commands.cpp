@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// ibft, connect, disconnect, status: the short commands. boot has a file of its own.
+// ibft, connect, disconnect, status: the short commands. boot and discover have files of their own.
 #include "user/commands.h"
 
 #include <fmt/format.h>
@@ -16,21 +16,6 @@
 
 namespace hawser::user {
 namespace {
-
-// Where open-iscsi keeps it; `InitiatorName=iqn...` on a line of its own.
-constexpr const char* k_initiator_name_file = "/etc/iscsi/initiatorname.iscsi";
-
-std::string initiator_name_of_machine() {
-    const std::string text = read_file(k_initiator_name_file).value_or("");
-    const std::string key = "InitiatorName=";
-    for (size_t at = 0; at < text.size();) {
-        const size_t end = std::min(text.find('\n', at), text.size());
-        const std::string line = text.substr(at, end - at);
-        if (line.starts_with(key)) return line.substr(key.size());
-        at = end + 1;
-    }
-    return "";
-}
 
 bool has(const KeyValues& values, std::string_view key) {
     return std::any_of(values.begin(), values.end(),
@@ -83,6 +68,19 @@ ChapCredentials take_chap(KeyValues& values, const SecretFiles& files) {
 }
 
 }  // namespace
+
+// `InitiatorName=iqn...` on a line of its own.
+std::string initiator_name_of_machine() {
+    const std::string text = read_file(k_initiator_name_file).value_or("");
+    const std::string key = "InitiatorName=";
+    for (size_t at = 0; at < text.size();) {
+        const size_t end = std::min(text.find('\n', at), text.size());
+        const std::string line = text.substr(at, end - at);
+        if (line.starts_with(key)) return line.substr(key.size());
+        at = end + 1;
+    }
+    return "";
+}
 
 ExitStatus run_ibft(const IbftOptions& options, const Places& places) {
     const auto raw = find_ibft(options.file, places.sysfs);

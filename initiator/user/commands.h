@@ -5,6 +5,7 @@
 #define HAWSER_USER_COMMANDS_H
 
 #include <string>
+#include <vector>
 
 #include "user/boot_plan.h"
 #include "user/connect_request.h"
@@ -32,14 +33,29 @@ struct BootOptions {
     std::string ibft_file;
 };
 
-ExitStatus run_ibft(const IbftOptions& options, const Places& places);
-ExitStatus run_boot(const BootOptions& options, const Places& places);
-// Where `hawser connect` finds the secrets; empty: none.
+// Where CHAP's secrets are; empty: none.
 struct SecretFiles {
     std::string secret;
     std::string secret_in;
 };
 
+struct DiscoverOptions {
+    std::vector<std::string> portals;
+    std::string initiator;
+    std::string chap_name;
+    std::string chap_name_in;
+    SecretFiles files;
+    unsigned timeout_s = 10;  // for each portal
+    bool json = false;
+};
+
+// Where open-iscsi keeps the machine's name; empty when it is not there.
+constexpr const char* k_initiator_name_file = "/etc/iscsi/initiatorname.iscsi";
+std::string initiator_name_of_machine();
+
+ExitStatus run_ibft(const IbftOptions& options, const Places& places);
+ExitStatus run_boot(const BootOptions& options, const Places& places);
+ExitStatus run_discover(const DiscoverOptions& options);
 ExitStatus run_connect(KeyValues values, const SecretFiles& files, const Places& places);
 ExitStatus run_disconnect(const std::string& session, const Places& places);
 ExitStatus run_status(bool json, const Places& places);

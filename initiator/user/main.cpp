@@ -18,6 +18,7 @@ examples:
   hawser status                              what runs: sessions, connections, disks
   hawser ibft                                what the firmware booted from
   hawser boot --dry-run                      what a boot would do, and why
+  hawser discover 10.0.0.2                   which targets are there
   hawser connect --target iqn.2004-01.com.example:disk --portal 10.0.0.2 --portal 10.0.1.2
   hawser disconnect hawser0
 exit status: 0 done; 1 it failed (one line on stderr for each cause); 2 bad usage; 3 nothing to do
@@ -48,6 +49,30 @@ void add_connect(CLI::App& app, std::deque<ConnectOption>& options) {
         const std::string name = key.name;
         if (name == "target" || name == "portal") added->required();
     }
+}
+
+void add_secret_files(CLI::App& app, SecretFiles& files) {
+    app.add_option("--chap-secret-file", files.secret,
+                   "a file of root's with our CHAP secret: plain text, or 0x and hex digits")
+        ->type_name("FILE");
+    app.add_option("--chap-secret-file-in", files.secret_in,
+                   "the same with the target's: mutual CHAP")
+        ->type_name("FILE");
+}
+
+void add_discover(CLI::App& app, DiscoverOptions& options) {
+    app.add_option("portal", options.portals, "ADDRESS[:PORT]")->required();
+    app.add_option("--initiator", options.initiator, "our iSCSI name")->type_name("NAME");
+    app.add_option("--chap-name", options.chap_name, "the name that we authenticate ourselves by")
+        ->type_name("NAME");
+    app.add_option("--chap-name-in", options.chap_name_in, "mutual CHAP: the target's name")
+        ->type_name("NAME");
+    add_secret_files(app, options.files);
+    app.add_option("--timeout", options.timeout_s, "for each portal (default: 10)")
+        ->type_name("SECONDS")
+        ->check(CLI::Range(1, 3600));
+    app.add_flag("--json", options.json, "as JSON");
+    app.footer("example:\n  hawser discover 10.0.0.2 10.0.1.2");
 }
 
 KeyValues connect_key_values(const std::deque<ConnectOption>& options) {
@@ -91,18 +116,16 @@ int parse_and_run(int argc, char** argv) {
     boot_app->add_option("--cmdline", boot.command_line_file, "instead of /proc/cmdline");
     boot_app->add_option("--ibft", boot.ibft_file, "read this raw table");
 
+    DiscoverOptions discover;
+    CLI::App* const discover_app =
+        app.add_subcommand("discover", "asks portals which targets they lead to");
+    add_discover(*discover_app, discover);
+
     std::deque<ConnectOption> connect;
     CLI::App* const connect_app = app.add_subcommand("connect", "opens a session");
     add_connect(*connect_app, connect);
     SecretFiles secrets;
-    connect_app
-        ->add_option("--chap-secret-file", secrets.secret,
-                     "a file of root's with our CHAP secret: plain text, or 0x and hex digits")
-        ->type_name("FILE");
-    connect_app
-        ->add_option("--chap-secret-file-in", secrets.secret_in,
-                     "the same with the target's: mutual CHAP")
-        ->type_name("FILE");
+    add_secret_files(*connect_app, secrets);
 
     std::string session;
     CLI::App* const disconnect_app =
@@ -124,6 +147,7 @@ int parse_and_run(int argc, char** argv) {
     }
     if (ibft_app->parsed()) return exit_code(run_ibft(ibft, places));
     if (boot_app->parsed()) return exit_code(run_boot(boot, places));
+    if (discover_app->parsed()) return exit_code(run_discover(discover));
     if (connect_app->parsed())
         return exit_code(run_connect(connect_key_values(connect), secrets, places));
     if (disconnect_app->parsed()) return exit_code(run_disconnect(session, places));
