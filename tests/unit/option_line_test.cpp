@@ -289,3 +289,26 @@ TEST_CASE("mutated lines never hurt, and always get a reason") {
         CHECK(parsed.reason.empty() == (parsed.error == HAWSER_ERROR_NONE));
     }
 }
+
+TEST_CASE("CHAP's options go together, and its algorithms are known ones", "[RFC 7143 12.1.3]") {
+    const auto why = [](const std::string& more) {
+        const std::string line = "target=iqn.a:disk initiator=iqn.a:node portal=10.0.0.1 " + more;
+        hawser_options options;
+        char reason[HAWSER_REASON_BYTES] = {};
+        const uint32_t error =
+            hawser_options_parse(line.data(), static_cast<uint32_t>(line.size()), &options, reason);
+        return error == HAWSER_ERROR_NONE ? std::string("taken") : std::string(reason);
+    };
+    CHECK(why("chap_name=a chap_key=k") == "taken");
+    CHECK(why("chap_name=a chap_key=k chap_key_in=l chap_name_in=b") == "taken");
+    CHECK(why("chap_name=a").find("go together") != std::string::npos);
+    CHECK(why("chap_key=k").find("go together") != std::string::npos);
+    CHECK(why("chap_name=a chap_key=k chap_name_in=b").find("chap_key_in") != std::string::npos);
+    CHECK(why("chap_key_in=l").find("chap_key_in") != std::string::npos);
+    for (const char* list : {"", "4", "9", "5,", "MD5", "5 6"})
+        CHECK(why(std::string("chap_name=a chap_key=k chap_algs=") + list) != "taken");
+    CHECK(why("chap_name=a chap_key=k chap_algs=7,5") == "taken");
+    CHECK(why("portal=[fd00::2]:3260,source=[fd00::1]") == "taken");
+    CHECK(why("portal=[fd00::2]:3260,source=[fd00::1") != "taken");
+    CHECK(why("portal=[fd00::2]:3260,source=") != "taken");
+}

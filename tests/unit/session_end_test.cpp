@@ -77,3 +77,39 @@ TEST_CASE("a session is abandoned without a word, wherever it is") {
         CHECK(host.next_deadline() == HAWSER_NEVER);
     }
 }
+
+TEST_CASE("a Logout does not wait for a connection that is still logging in") {
+    Host host("", 2);
+    host.target.script = [](Peer&, const Pdu& pdu) {
+        return pdu.kind() == Opcode::LoginRequest && pdu.as<wire::LoginRequest>().tsih.get() != 0;
+    };
+    host.start();
+    REQUIRE(host.state(0) == HAWSER_CONNECTION_LOGGED_IN);
+    REQUIRE(host.state(1) == HAWSER_CONNECTION_IN_LOGIN);
+    host.logout();
+    CHECK(host.count_orders(HAWSER_ORDER_CLOSE) == 1);
+    REQUIRE(host.count_orders(HAWSER_ORDER_ENDED) == 1);
+    CHECK(host.orders.back().error == HAWSER_ERROR_NONE);
+    CHECK_FALSE(host.sides[1].open);
+}
+
+TEST_CASE("a second start, Logout or abandonment changes nothing") {
+    Host host("", 2);
+    host.start();
+    CHECK(hawser_session_start(host.session, host.now_ms) == 0);
+    host.logout();
+    REQUIRE(host.count_orders(HAWSER_ORDER_ENDED) == 1);
+    host.logout();
+    host.abandon();
+    host.pass(60000);
+    CHECK(host.count_orders(HAWSER_ORDER_ENDED) == 1);
+    CHECK(host.sides[0].connects == 1);
+}
+
+TEST_CASE("a session that never began is abandoned at once") {
+    Host host("", 2);
+    host.abandon();
+    CHECK(host.count_orders(HAWSER_ORDER_ENDED) <= 1);
+    CHECK(host.sides[0].connects == 0);
+    CHECK(host.next_deadline() == HAWSER_NEVER);
+}
