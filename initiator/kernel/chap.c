@@ -120,7 +120,7 @@ static int chap_find_hashes(struct glue_chap *chap, struct hawser_options *optio
 		return 0;
 	snprintf(reason, HAWSER_REASON_BYTES,
 		 "chap_algs: this kernel has none of the hash functions that may be offered");
-	return -ENOENT;
+	return -EOPNOTSUPP;
 }
 
 /* Before the engine is made: session->options says afterwards what may be offered. */

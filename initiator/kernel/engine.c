@@ -17,6 +17,7 @@
 #include "../engine/option_line.cpp"
 #include "../engine/session.cpp"
 #include "../engine/session_recovery.cpp"
+#include "../engine/task_management.cpp"
 
 #include "../abi/engine.cpp"
 #include "../abi/error.cpp"

@@ -53,7 +53,10 @@ Problem request_problem(int error, const std::string& reason) {
         case ETIMEDOUT:
             return {timeout_cause(value), value, "check target, portals, cables and routes"};
         case EACCES:
-            return {"target refused our authentication", value, "check names and secrets"};
+            return {"authentication failed", value,
+                    "check names and secrets, here and on the target"};
+        case ENOKEY:
+            return {"no such key", value, "`keyctl show` lists them"};
         case ENOENT:
             return {"target unknown", value, "check the target's name on the target"};
         case EPERM:

@@ -18,8 +18,9 @@ namespace fs = std::filesystem;
 DirectRun::DirectRun(const std::string& name, unsigned nics)
     : name_(name), nics_(nics), directory_(fresh_evidence_folder(name)), report_(name) {}
 
-Target& DirectRun::start_tgt(uint64_t image_bytes) {
+Target& DirectRun::start_tgt(uint64_t image_bytes, const TargetChap& chap) {
     TargetOptions options;
+    options.chap = chap;
     options.directory = directory_;
     if (image_bytes > 0) {
         std::ofstream(image()).close();

@@ -21,7 +21,7 @@ public:
     DirectRun(const std::string& name, unsigned nics);
 
     // An image of zeroes of that size behind it; 0: a target without a disk.
-    Target& start_tgt(uint64_t image_bytes);
+    Target& start_tgt(uint64_t image_bytes, const TargetChap& chap = {});
     Machine& start(const DirectBoot& boot, const Arguments& more = {});
 
     // What was on the wire to this port, all NICs; after the machine has ended.

@@ -95,6 +95,14 @@ void write_target(Writer& writer, const IbftTable& table) {
     writer.u16(k_target + 22, table.target_port);
     writer.u8(k_target + 25, static_cast<uint8_t>(table.lun));
     writer.string(k_target + 34, table.target);
+    const TargetChap& chap = table.chap;
+    if (chap.name.empty()) return;
+    writer.u8(k_target + 32, chap.secret_in.empty() ? 1 : 2);
+    writer.string(k_target + 38, chap.name);
+    writer.string(k_target + 42, chap.secret);
+    if (chap.secret_in.empty()) return;
+    writer.string(k_target + 46, chap.name_in);
+    writer.string(k_target + 50, chap.secret_in);
 }
 
 void write_file(const std::vector<uint8_t>& bytes, size_t from, const std::filesystem::path& file) {

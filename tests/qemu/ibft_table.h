@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "target.h"
+
 namespace hawser::qemu {
 
 struct IbftTable {
@@ -25,6 +27,7 @@ struct IbftTable {
     std::string nic_address = "10.0.10.15";
     std::string gateway = "10.0.10.2";
     std::string mac = "52:54:00:12:34:10";
+    TargetChap chap;  // mutual where secret_in is set
 
     std::vector<uint8_t> bytes() const;  // with a right checksum
 };

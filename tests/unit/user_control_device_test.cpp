@@ -33,7 +33,8 @@ TEST_CASE("module: every refusal has a cause of its own", "[user]") {
     CHECK(timed_out("no answer to the Login") == "no login in time");
     CHECK(cause(ENOENT, "target is not known there (0203)") == "target unknown");
     CHECK(cause(EPERM, "not allowed (0202)") == "target forbids this initiator");
-    CHECK(cause(EACCES, "(0201)") == "target refused our authentication");
+    CHECK(cause(EACCES, "(0201)") == "authentication failed");
+    CHECK(cause(ENOKEY, "chap_key=a:b") == "no such key");
     CHECK(cause(ENODEV, "logged in to x, but it shows no LUN") == "no LUN");
     CHECK(cause(ENODEV, "session=hawser7: there is no such session") == "no such session");
     CHECK(cause(EEXIST, "x") == "session exists");
