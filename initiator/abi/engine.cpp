@@ -124,6 +124,12 @@ uint32_t hawser_connection_abandon(hawser_connection* connection, uint64_t) {
 uint32_t hawser_connection_logout(hawser_connection* connection, uint8_t reason, uint64_t now_ms) {
     return connection->connection.logout(reason, now_ms);
 }
+uint32_t hawser_connection_recover(hawser_connection* connection, uint16_t cid, uint64_t now_ms) {
+    return connection->connection.recover(cid, now_ms);
+}
+uint32_t hawser_connection_proceed(hawser_connection* connection) {
+    return connection->connection.proceed();
+}
 uint32_t hawser_connection_handle_timeout(hawser_connection* connection, uint64_t now_ms) {
     return connection->connection.handle_timeout(now_ms);
 }
@@ -138,6 +144,9 @@ bool hawser_connection_accepts(const hawser_connection* connection) {
 }
 uint32_t hawser_connection_submit(hawser_connection* connection, const hawser_command* command) {
     return connection->connection.submit(*command);
+}
+uint32_t hawser_connection_resume(hawser_connection* connection, const hawser_command* command) {
+    return connection->connection.resume(*command);
 }
 bool hawser_connection_poll_completion(hawser_connection* connection,
                                        hawser_completion* completion) {
@@ -164,6 +173,14 @@ bool hawser_connection_poll_transmit(hawser_connection* connection, uint32_t roo
 uint32_t hawser_connection_handle_transmitted(hawser_connection* connection, uint32_t length,
                                               uint64_t now_ms) {
     return connection->connection.handle_transmitted(length, now_ms);
+}
+void hawser_connection_digest_sent(hawser_connection* connection, const uint8_t* bytes,
+                                   uint32_t length) {
+    connection->connection.digest_sent(hawser::bytes_of(bytes, length));
+}
+void hawser_connection_digest_placed(hawser_connection* connection, const uint8_t* bytes,
+                                     uint32_t length) {
+    connection->connection.digest_placed(hawser::bytes_of(bytes, length));
 }
 uint32_t hawser_connection_handle_received(hawser_connection* connection, const uint8_t* bytes,
                                            uint32_t length, uint64_t now_ms, uint32_t* wants) {

@@ -179,6 +179,10 @@ enum hawser_order_kind {
     HAWSER_ORDER_CLOSE,
     /* hawser_connection_logout(order.logout_reason). */
     HAWSER_ORDER_LOGOUT,
+    /* hawser_connection_recover(order.cid): ErrorRecoveryLevel 2. */
+    HAWSER_ORDER_RECOVER,
+    /* hawser_connection_proceed: tasks that wait on it may be reassigned. */
+    HAWSER_ORDER_PROCEED,
     /* The session is LOGGED_IN: parked commands go to connections that are logged in. The first one
      * means that the LUNs can be scanned; `first` says so. */
     HAWSER_ORDER_RELEASE,
@@ -219,6 +223,7 @@ struct hawser_order {
     uint64_t deadline_ms; /* DRAIN: for the EOF; CONNECT: for TCP */
     uint8_t logout_reason; /* RFC 7143 11.14.1 */
     uint8_t first;
+    uint16_t cid; /* RECOVER: the connection that was lost */
     struct hawser_login_order login;
     struct hawser_scope scope; /* CONCLUDE */
 };
@@ -230,6 +235,7 @@ enum hawser_report_kind {
     HAWSER_REPORT_LOGGED_OUT,       /* Logout answered; detail is the response; CLOSED follows */
     HAWSER_REPORT_LOGOUT_REQUESTED, /* async event 1: Logout within detail seconds */
     HAWSER_REPORT_TASKS_ENDED,      /* a function is done: siblings conclude report.scope too */
+    HAWSER_REPORT_RECOVERED,        /* answer to RECOVER for cid; detail is the response */
 };
 
 struct hawser_report {
@@ -246,6 +252,7 @@ struct hawser_report {
     uint16_t redirect_port;
     struct hawser_keys keys; /* LOGGED_IN */
     struct hawser_scope scope; /* TASKS_ENDED */
+    uint16_t cid;            /* RECOVERED */
 };
 
 /* Begin: orders the leading login. */
@@ -281,6 +288,7 @@ struct hawser_session_snapshot {
     uint16_t tsih;
     uint16_t target_portal_group_tag;
     struct hawser_keys keys;
+    uint32_t recoveries; /* connections lost without a reinstatement, ErrorRecoveryLevel 2 */
 };
 /* Control thread; a host publishes it for sysfs. */
 void hawser_session_read(const struct hawser_session *session,
@@ -315,6 +323,11 @@ uint32_t hawser_connection_drain(struct hawser_connection *connection, uint32_t 
 uint32_t hawser_connection_abandon(struct hawser_connection *connection, uint64_t now_ms);
 uint32_t hawser_connection_logout(struct hawser_connection *connection, uint8_t reason,
                                   uint64_t now_ms);
+/* ErrorRecoveryLevel 2, on a connection that is logged in: removes another one, `cid`, for recovery
+ * (RFC 7143 11.14.1, reason 2). RECOVERED follows, or the loss of this connection. */
+uint32_t hawser_connection_recover(struct hawser_connection *connection, uint16_t cid,
+                                   uint64_t now_ms);
+uint32_t hawser_connection_proceed(struct hawser_connection *connection);
 uint32_t hawser_connection_handle_timeout(struct hawser_connection *connection, uint64_t now_ms);
 uint64_t hawser_connection_poll_timeout(struct hawser_connection *connection);
 bool hawser_connection_poll_report(struct hawser_connection *connection,
@@ -324,6 +337,7 @@ bool hawser_connection_poll_report(struct hawser_connection *connection,
 #define HAWSER_DATA_NONE 0
 #define HAWSER_DATA_READ 1
 #define HAWSER_DATA_WRITE 2
+#define HAWSER_DATA_BOTH 3 /* bidirectional: length is the write's, read_length the read's */
 
 struct hawser_command {
     uint32_t tag; /* 0 .. queue_depth - 1; the host reuses it only after completion or park */
@@ -334,12 +348,23 @@ struct hawser_command {
     uint8_t direction;      /* HAWSER_DATA_* */
     uint8_t task_attribute; /* RFC 7143 11.3.1 ATTR: 1 simple, 2 ordered, 3 head of queue */
     uint8_t reserved;
+    uint32_t read_length; /* HAWSER_DATA_BOTH: Bidirectional Read Expected Data Transfer Length */
 };
 /* Whether submit would take a command (LOGGED_IN and not draining or logging out). */
 bool hawser_connection_accepts(const struct hawser_connection *connection);
 /* Takes the task. Only when accepts() says so. */
 uint32_t hawser_connection_submit(struct hawser_connection *connection,
                                   const struct hawser_command *command);
+
+/* The same for a command that came back by poll_parked. Where its session still lives, at
+ * ErrorRecoveryLevel 2, the target goes on with it (TASK REASSIGN, 11.5.1), once the connection
+ * that carried it has been removed there; everywhere else it is begun anew. */
+uint32_t hawser_connection_resume(struct hawser_connection *connection,
+                                  const struct hawser_command *command);
+
+/* A response of the engine's own, from the range that RFC 7143 11.4.3 leaves to vendors: the status
+ * came, the data did not and cannot be had again. The command has to be sent anew. */
+#define HAWSER_RESPONSE_DATA_LOST 0xfe
 
 struct hawser_completion {
     uint32_t tag;
@@ -350,6 +375,7 @@ struct hawser_completion {
     uint32_t residual; /* bytes not transferred (or not fitting) */
     uint32_t sense_length;
     const uint8_t *sense; /* valid until the tag is submitted again */
+    uint32_t read_residual; /* HAWSER_DATA_BOTH: of its read */
 };
 bool hawser_connection_poll_completion(struct hawser_connection *connection,
                                        struct hawser_completion *completion);
@@ -398,9 +424,14 @@ struct hawser_transmit {
     uint32_t data_offset; /* into the task's data */
     uint32_t data_length; /* 0: none */
     uint32_t more;        /* more follows at once: MSG_MORE */
+    uint32_t digest;      /* the data is digested: hawser_connection_digest_sent */
 };
 bool hawser_connection_poll_transmit(struct hawser_connection *connection, uint32_t room,
                                      struct hawser_transmit *transmit);
+/* With transmit.digest: the task's bytes that were just sent, piece by piece in their order, before
+ * the handle_transmitted that counts them. They must not change until TCP has them acknowledged. */
+void hawser_connection_digest_sent(struct hawser_connection *connection, const uint8_t *bytes,
+                                   uint32_t length);
 uint32_t hawser_connection_handle_transmitted(struct hawser_connection *connection, uint32_t length,
                                               uint64_t now_ms);
 
@@ -412,12 +443,16 @@ struct hawser_placement {
     uint32_t tag;
     uint32_t offset; /* into the task's data; offset + length is within its length */
     uint32_t length;
+    uint32_t digest; /* hawser_connection_digest_placed */
 };
 uint32_t hawser_connection_handle_received(struct hawser_connection *connection,
                                            const uint8_t *bytes, uint32_t length, uint64_t now_ms,
                                            uint32_t *wants);
 bool hawser_connection_poll_placement(struct hawser_connection *connection,
                                       struct hawser_placement *placement);
+/* With placement.digest: the bytes just placed, before the handle_placed that counts them. */
+void hawser_connection_digest_placed(struct hawser_connection *connection, const uint8_t *bytes,
+                                     uint32_t length);
 uint32_t hawser_connection_handle_placed(struct hawser_connection *connection, uint32_t length);
 
 /* CHAP. The engine keeps no secret and knows no hash: it asks for H(identifier secret challenge),
@@ -444,6 +479,9 @@ bool hawser_connection_poll_chap(struct hawser_connection *connection,
                                  struct hawser_chap_request *request);
 uint32_t hawser_connection_handle_chap(struct hawser_connection *connection,
                                        const struct hawser_chap_answer *answer, uint64_t now_ms);
+/* The host gives the engine its fastest CRC32C (RFC 7143 13.1): of bytes, or of what `before` is
+ * the digest of followed by bytes. abi/crc32c.cpp is one for hosts that have none. */
+uint32_t hawser_crc32c(uint32_t before, const uint8_t *bytes, uint32_t length);
 
 /* RFC 7143 8.2: S1, S2, S4, S5, S6, S7, S8 */
 enum hawser_connection_state {

@@ -51,6 +51,7 @@ extern "C" {
     X(LOGIN_OUT_OF_RESOURCES, 35, "target is out of resources (0302)")                             \
     X(LOGIN_UNKNOWN_STATUS, 36, "target answers the login with an unknown status")                 \
     X(LOGIN_CHAP_ALGORITHM, 37, "target refuses what SHA-256 gives: trying without it")            \
+    X(LOGIN_DIGEST_REFUSED, 38, "target refuses the digest that is asked for")                     \
     /* what the peer did wrong while logging in */                                                 \
     X(LOGIN_UNEXPECTED_PDU, 40, "a PDU other than a Login Response during login")                  \
     X(LOGIN_BAD_STAGE, 41, "Login Response with a wrong stage or T/C bit")                         \
@@ -94,6 +95,12 @@ extern "C" {
     X(BAD_NOP, 76, "a NOP-In that answers nothing")                                                \
     X(HEADER_DIGEST, 77, "header digest mismatch")                                                 \
     X(DATA_DIGEST, 78, "data digest mismatch")                                                     \
+    /* recovery above ErrorRecoveryLevel 0 */                                                      \
+    X(SNACK_TIMEOUT, 79, "target did not send again what a SNACK asked for")                       \
+    X(REASSIGN_REFUSED, 80, "target refuses to reassign a task")                                   \
+    X(REASSIGN_TIMEOUT, 81, "no answer to a TASK REASSIGN")                                        \
+    X(RECOVERY_REFUSED, 82, "target refuses to remove a connection for recovery")                  \
+    X(RETAIN_OVER, 83, "no connection within Time2Retain")                                         \
     /* asynchronous messages, RFC 7143 11.9.1; detail is the AsyncEvent */                         \
     X(ASYNC_LOGOUT, 90, "target asks for a logout")                                                \
     X(ASYNC_DROP_CONNECTION, 91, "target drops this connection")                                   \

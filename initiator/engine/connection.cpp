@@ -37,12 +37,17 @@ void Connection::reset_transport() {
     m_transmit_task = nullptr;
     m_transmit_left = 0;
     m_transmit_padding = 0;
+    m_digest_owed = false;
+    m_data_digest = false;
     m_login_text = {};
     m_receive_stage = ReceiveStage::Header;
+    m_header_bytes = wire::k_bhs_bytes;
     m_header_filled = 0;
     m_receive_task = nullptr;
     m_segment_filled = 0;
     m_padding_left = 0;
+    m_digest_left = 0;
+    reset_recovery();
 }
 
 uint32_t Connection::start_connect(const hawser_order& order, uint64_t now_ms) {
@@ -51,7 +56,7 @@ uint32_t Connection::start_connect(const hawser_order& order, uint64_t now_ms) {
     m_open = true;
     m_epoch = order.epoch;
     m_leading = order.login.leading != 0;
-    m_exp_stat_sn = {};  // RFC 7143 11.12.9: reserved in the first request of a new connection
+    m_statuses.reset({});  // RFC 7143 11.12.9: reserved in the first request of a new connection
     m_login_answered = false;
     m_login.begin(m_shared->options, order.login);
     m_login_deadline_ms = order.deadline_ms;
@@ -146,6 +151,9 @@ uint32_t Connection::handle_disconnected(uint32_t error, uint32_t detail, uint64
 
 void Connection::park(Task& task) {
     drop_sequences(task);
+    forget_snacks(task);
+    task.status_held = false;
+    task.data_requested = false;
     task.identity.store(task.identity.load(std::memory_order_relaxed) & 0xffff0000u,
                         std::memory_order_relaxed);
     m_parked.push_back(task);
@@ -163,10 +171,23 @@ uint32_t Connection::handle_closed() {
             finish_task(*task);
             wants |= HAWSER_WANT_COMPLETION;
         } else {
+            task->reassignable = m_keys.error_recovery_level >= 2;
+            set_recovering(*task);
             park(*task);
         }
     }
-    while (Task* task = m_pending.pop_front()) park(*task);
+    // What it was answered is not known: it may be ours already.
+    if (m_reassigning != nullptr) m_reassigning->carrier = m_index;
+    while (Task* task = m_reassigns.pop_front()) {
+        set_recovering(*task);
+        park(*task);
+    }
+    while (Task* task = m_pending.pop_front()) {
+        // A retry that did not go out is still the target's, or nobody's: it will say which.
+        task->reassignable = task->numbered && m_keys.error_recovery_level >= 2;
+        set_recovering(*task);
+        park(*task);
+    }
     if (m_management.wanted || m_management.outstanding)
         wants |= end_management(HAWSER_ERROR_TASK_MANAGEMENT_LOST, 0);
     reset_transport();
@@ -221,7 +242,8 @@ uint64_t Connection::poll_timeout() const {
         }
         if (nop < deadline) deadline = nop;
     }
-    return deadline;
+    const uint64_t recovery = recovery_deadline();
+    return recovery < deadline ? recovery : deadline;
 }
 
 uint32_t Connection::handle_timeout(uint64_t now_ms) {
@@ -235,7 +257,12 @@ uint32_t Connection::handle_timeout(uint64_t now_ms) {
         if (m_management.outstanding) m_management.overdue++;
         return end_management(HAWSER_ERROR_TASK_MANAGEMENT_TIMEOUT, 0);
     }
+    if (recovery_deadline() <= now_ms) return handle_recovery_timeout(now_ms);
     if (m_nop_outstanding) return fail(HAWSER_ERROR_NOP_TIMEOUT);
+    return ping(now_ms);
+}
+
+uint32_t Connection::ping(uint64_t now_ms) {
     // Its time runs from here, not from when it got into a socket: a dead link takes no bytes.
     m_nop_outstanding = true;
     m_nop_wanted = true;
@@ -252,10 +279,18 @@ uint32_t Connection::submit(const hawser_command& command) {
     task.command = command;
     task.data_end = 0;
     task.transmitted = 0;
-    task.next_r2t_sn = {};
     task.r2t_count = 0;
     task.received = 0;
     task.next_data_sn = {};
+    task.place = TaskPlace::Pending;
+    task.retry_wanted = false;
+    task.numbered = false;
+    task.data_requested = false;
+    task.any_r2t_sn = false;
+    task.acknowledged_sn = {};
+    task.acknowledged = 0;
+    task.status_held = false;
+    task.reassignable = false;
     task.completion_deferred = false;
     task.completion = {};
     m_pending.push_back(task);

@@ -14,13 +14,16 @@
 //
 // The rooms: connection.cpp (life and death, timers), connection_transmit.cpp,
 // connection_receive.cpp (framing), connection_control.cpp (login, NOP, Logout, async, Reject),
-// task_management.cpp (ending tasks), data_transfer.cpp (SCSI).
+// task_management.cpp (ending tasks), data_transfer.cpp (SCSI), retransmission.cpp
+// (ErrorRecoveryLevel 1: holes), reassignment.cpp (ErrorRecoveryLevel 2: tasks of a lost
+// connection).
 #pragma once
 
 #include "abi/engine.h"
 #include "engine/command_window.hpp"
 #include "engine/connection_states.hpp"
 #include "engine/login.hpp"
+#include "engine/status_window.hpp"
 #include "engine/task.hpp"
 #include "wire/bhs.hpp"
 #include "wire/serial.hpp"
@@ -37,6 +40,10 @@ struct SessionShared {
     hawser_options options{};
     CommandWindow window;
     std::span<Task> tasks;
+    // CIDs, as bits, whose tasks wait until the target has removed the connection (7.2.2). A bit is
+    // set by the connection's thread as it closes, before its tasks come back; the control thread
+    // clears it.
+    std::atomic<uint32_t> recovering{0};
 };
 
 class Connection {
@@ -56,6 +63,9 @@ public:
 
     bool accepts() const { return m_state == ConnectionState::LoggedIn && !m_draining; }
     uint32_t submit(const hawser_command& command);
+    uint32_t resume(const hawser_command& command);
+    uint32_t recover(uint16_t cid, uint64_t now_ms);
+    uint32_t proceed() const;
     bool poll_completion(hawser_completion& completion);
     bool poll_parked(uint32_t& tag);
     uint32_t manage(const hawser_task_management& request, uint64_t now_ms);
@@ -64,10 +74,12 @@ public:
 
     bool poll_transmit(uint32_t room, hawser_transmit& transmit);
     uint32_t handle_transmitted(uint32_t length, uint64_t now_ms);
+    void digest_sent(std::span<const uint8_t> bytes);
 
     uint32_t handle_received(std::span<const uint8_t> bytes, uint64_t now_ms, uint32_t& wants);
     bool poll_placement(hawser_placement& placement) const;
     uint32_t handle_placed(uint32_t length);
+    void digest_placed(std::span<const uint8_t> bytes);
 
     bool poll_chap(hawser_chap_request& request) const;
     uint32_t handle_chap(const hawser_chap_answer& answer);
@@ -81,6 +93,8 @@ private:
     uint32_t close_quietly();
     void record_error(uint32_t error, uint32_t detail);
     void reset_transport();
+    void reset_recovery();
+    uint32_t ping(uint64_t now_ms);
     hawser_report make_report(uint32_t kind) const;
     void push_report(const hawser_report& report);
     void park(Task& task);
@@ -91,10 +105,23 @@ private:
     bool fill_data_out();
     bool fill_command();
     bool has_more() const;
+    bool take_number(Task& task);
     void append(const void* bytes, uint32_t length);
+    void append_digest(uint32_t crc);
+    void seal_header(uint32_t begin);
+    template <typename Pdu>
+    void append_header(const Pdu& pdu) {
+        const uint32_t begin = m_transmit_end;
+        append(&pdu, sizeof(pdu));
+        seal_header(begin);
+    }
+    bool owes_trailer() const { return m_transmit_padding != 0 || m_digest_owed; }
+    void owe_trailer(uint32_t length);
+    void append_trailer();
+    void attach_text(std::span<const uint8_t> text);
     void attach_data(Task& task, uint32_t offset, uint32_t length);
     void append_command(Task& task);
-    void append_extended_cdb(const hawser_command& command);
+    uint32_t append_ahs(const hawser_command& command);
     void append_login();
     void append_nop_out(uint32_t itt, uint32_t ttt, const uint8_t* lun);
     void append_logout();
@@ -103,11 +130,13 @@ private:
 
     // connection_receive.cpp
     uint32_t begin_segment();
+    void take_segment();
+    uint32_t receive_some(const uint8_t* from, uint32_t left, bool& whole);
     uint32_t end_of_pdu();
     uint32_t check_header(const wire::Bhs& header) const;
 
     // connection_control.cpp
-    uint32_t take_numbering(bool counts, bool window = true);
+    uint32_t take_window();
     uint32_t dispatch_control();
     uint32_t handle_login_response();
     uint32_t handle_nop_in();
@@ -119,11 +148,15 @@ private:
     Task* find_task(uint32_t initiator_task_tag);
     uint32_t begin_data_in();
     uint32_t finish_data_in();
+    uint32_t check_r2t(const Task& task, const wire::R2t& r2t) const;
     uint32_t handle_r2t();
     uint32_t handle_scsi_response();
     void copy_sense(Task& task);
-    uint32_t complete(Task& task, uint8_t response, uint8_t status, uint8_t residual_flags,
-                      uint32_t residual);
+    uint32_t refuse_data_in(Task& task, wire::DataSn data_sn);
+    uint32_t discard_segment();
+    uint32_t add_sequence(Task& task, const wire::R2t& r2t);
+    uint32_t complete(Task& task, const TaskStatus& status);
+    void remove_from_list(Task& task);
     void finish_task(Task& task);
     void drop_sequences(Task& task);
 
@@ -138,6 +171,42 @@ private:
     uint32_t abort_task(Task& task);
     Task* find_own(uint32_t tag);
     bool is_aborted(uint32_t initiator_task_tag) const;
+    // retransmission.cpp
+    bool recovers() const { return m_keys.error_recovery_level >= 1; }
+    bool accept_status(uint32_t& wants);
+    bool lacks_data(const Task& task, const wire::ScsiResponse& response) const;
+    uint32_t note_hole(const StatusRun& hole);
+    uint32_t request_data(Task& task);
+    uint32_t acknowledge_data(Task& task, uint32_t target_transfer_tag);
+    uint32_t settle_data(Task& task);
+    uint32_t hold_status(Task& task, const wire::ScsiResponse& response, const TaskStatus& status);
+    uint32_t handle_bad_payload();
+    bool fill_snack();
+    void append_snack(uint8_t type, uint32_t itt, uint32_t ttt, uint32_t begin, uint32_t length,
+                      const uint8_t* lun);
+    void forget_snacks(Task& task);
+    bool awaits_resent() const { return m_data_requests != 0 || m_statuses.first_hole().length; }
+    uint32_t ask_again(uint64_t now_ms);
+    uint32_t watch_recovery(uint64_t now_ms);
+    void queue_first(Task& task) {
+        task.place = TaskPlace::Pending;
+        m_pending.push_front(task);
+    }
+    uint32_t check_command_gap(uint64_t now_ms);
+    uint32_t retry_command(Task& task);
+    uint32_t handle_recoverable_reject(const wire::Reject& reject);
+    uint64_t recovery_deadline() const;
+    uint32_t handle_recovery_timeout(uint64_t now_ms);
+
+    // reassignment.cpp
+    bool owes_recovery() const;
+    bool fill_recovery();
+    Task* next_reassignable() const;
+    void append_reassign(Task& task);
+    uint32_t handle_reassign_response();
+    uint32_t begin_reassigned(Task& task);
+    uint32_t handle_recover_response();
+    void set_recovering(const Task& task);
 
     template <typename Pdu>
     const Pdu& header_as() const {
@@ -157,7 +226,7 @@ private:
     bool m_leading = false;
     Login m_login;
     hawser_keys m_keys{};
-    wire::StatSn m_exp_stat_sn;
+    StatusWindow m_statuses;
     bool m_login_answered = false;  // so m_exp_stat_sn is known
 
     // control PDUs that wait to be sent
@@ -190,6 +259,26 @@ private:
         hawser_managed result{};
     };
     Management m_management;
+    // recovery above ErrorRecoveryLevel 0
+    SnackList m_snacks;            // tasks that have SNACKs to send
+    StatusRun m_status_snack;      // to be sent
+    uint32_t m_data_requests = 0;  // tasks whose data was asked for again
+    uint32_t m_requests_made = 0;  // in a row, without an answer
+    uint64_t m_resent_deadline_ms = HAWSER_NEVER;
+    uint64_t m_gap_check_ms =
+        HAWSER_NEVER;  // whether the target has a gap before a command of ours
+    wire::CmdSn m_gap_cmd_sn;
+    bool m_gap_seen = false;
+    TaskList m_reassigns;           // to be reassigned to this connection
+    Task* m_reassigning = nullptr;  // its TASK REASSIGN is out
+    uint16_t m_reassign_generation = 0;
+    uint32_t m_reassign_refusals = 0;
+    uint64_t m_reassign_deadline_ms = HAWSER_NEVER;
+    uint64_t m_reassign_not_before_ms = HAWSER_NEVER;
+    bool m_recover_wanted = false;  // a Logout for recovery of another connection
+    bool m_recover_outstanding = false;
+    uint16_t m_recover_cid = 0;
+    uint64_t m_recover_deadline_ms = HAWSER_NEVER;
 
     // timers
     uint64_t m_login_deadline_ms = HAWSER_NEVER;
@@ -215,15 +304,22 @@ private:
     uint32_t m_transmit_offset = 0;
     uint32_t m_transmit_left = 0;
     uint32_t m_transmit_padding = 0;
+    bool m_data_digest = false;  // agreed, in full feature phase
+    bool m_digest_owed = false;
+    uint32_t m_transmit_crc = 0;
     std::span<const uint8_t> m_login_text;
 
     // receive
-    enum class ReceiveStage : uint8_t { Header, Placement, Segment, Padding };
+    enum class ReceiveStage : uint8_t { Header, Placement, Segment, Trailer };
     ReceiveStage m_receive_stage = ReceiveStage::Header;
-    alignas(8) std::array<uint8_t, wire::k_bhs_bytes> m_header{};
+    alignas(8) std::array<uint8_t, wire::k_bhs_bytes + wire::k_digest_bytes> m_header{};
+    uint32_t m_header_bytes = wire::k_bhs_bytes;  // with the header digest, once agreed
     uint32_t m_header_filled = 0;
     uint32_t m_stage_left = 0;
     uint32_t m_padding_left = 0;
+    uint32_t m_digest_left = 0;
+    uint32_t m_receive_crc = 0;
+    std::array<uint8_t, wire::k_digest_bytes> m_digest{};
     Task* m_receive_task = nullptr;
     uint32_t m_placement_offset = 0;
     static constexpr uint32_t k_segment_bytes = k_login_segment_bytes_max;

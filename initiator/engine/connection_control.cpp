@@ -4,17 +4,10 @@
 
 namespace hawser {
 
-// ExpStatSN and the command window, which every target PDU carries at the same place. `counts`: the
-// PDU has a StatSN of its own (R2T and pings carry the next one, unadvanced). At ErrorRecoveryLevel
-// 0 a hole means that a PDU was lost in a reliable stream: the session starts anew (RFC 7143 7.9).
-uint32_t Connection::take_numbering(bool counts, bool window) {
+// The command window, which every target PDU carries at the same place. Its StatSN, where it
+// counts, was taken by accept_status before the PDU was dispatched.
+uint32_t Connection::take_window() {
     const auto& numbering = header_as<wire::TargetNumbering>();
-    if (counts) {
-        const wire::StatSn stat_sn(numbering.stat_sn.get());
-        if (stat_sn != m_exp_stat_sn) return fail(HAWSER_ERROR_STAT_SN, numbering.stat_sn.get());
-        m_exp_stat_sn = stat_sn.next();
-    }
-    if (!window) return 0;
     const bool wake = m_shared->window.publish(wire::CmdSn(numbering.exp_cmd_sn.get()),
                                                wire::CmdSn(numbering.max_cmd_sn.get()));
     return wake ? HAWSER_WANT_WAKE : 0;
@@ -48,16 +41,19 @@ uint32_t Connection::handle_login_response() {
         // this connection's StatSN begins (RFC 7143 11.13.4).
         if (!m_login_text.empty()) return fail(HAWSER_ERROR_LOGIN_UNEXPECTED_PDU);
         const wire::StatSn stat_sn(response.stat_sn.get());
-        if (m_login_answered && stat_sn != m_exp_stat_sn)
+        if (m_login_answered && stat_sn != m_statuses.expected())
             return fail(HAWSER_ERROR_STAT_SN, stat_sn.value());
         m_login_answered = true;
-        m_exp_stat_sn = stat_sn.next();
+        m_statuses.reset(stat_sn.next());
     }
     const uint32_t error =
         m_login.handle_response(response, std::span(m_segment.data(), m_segment_filled));
     if (error != HAWSER_ERROR_NONE) return fail(error, m_login.detail());
     if (!m_login.done()) return m_login.wants();
     m_keys = m_login.keys();
+    // From the next PDU on, both ways (RFC 7143 13.1).
+    if (m_keys.header_digest != 0) m_header_bytes = wire::k_bhs_bytes + wire::k_digest_bytes;
+    m_data_digest = m_keys.data_digest != 0;
     m_login_deadline_ms = HAWSER_NEVER;
     advance(ConnectionEvent::LoginAccepted);
     add(m_logins, 1u);
@@ -70,7 +66,7 @@ uint32_t Connection::handle_login_response() {
     uint32_t wants = HAWSER_WANT_REPORT | HAWSER_WANT_TIMEOUT;
     // Only a leading login opens the window: tgt computes the numbers of a further one's answer
     // from the request, so that they may be behind or ahead of the session's.
-    if (m_leading) wants |= take_numbering(false);
+    if (m_leading) wants |= take_window();
     return wants;
 }
 
@@ -89,8 +85,7 @@ uint32_t Connection::handle_nop_in() {
     const auto& nop = header_as<wire::NopIn>();
     const uint32_t itt = nop.initiator_task_tag.get();
     const uint32_t ttt = nop.target_transfer_tag.get();
-    const uint32_t wants = take_numbering(itt != wire::k_reserved_tag);
-    if (m_closing) return wants;
+    const uint32_t wants = take_window();
     if (itt != wire::k_reserved_tag) {
         const uint32_t ours = static_cast<uint32_t>(m_nop_generation) << 16 | k_nop_tag | m_index;
         if (!m_nop_outstanding || itt != ours) return fail(HAWSER_ERROR_BAD_NOP, itt);
@@ -108,8 +103,7 @@ uint32_t Connection::handle_nop_in() {
 // RFC 7143 11.9.1
 uint32_t Connection::handle_async_message() {
     const auto& message = header_as<wire::AsyncMessage>();
-    const uint32_t wants = take_numbering(true);
-    if (m_closing) return wants;
+    const uint32_t wants = take_window();
     switch (message.async_event) {
         case 0:  // SCSI asynchronous event data: sense of a LUN, which its next command tells as
                  // well
@@ -139,10 +133,11 @@ uint32_t Connection::handle_async_message() {
 
 uint32_t Connection::handle_logout_response() {
     const auto& response = header_as<wire::LogoutResponse>();
+    if (m_recover_outstanding && response.initiator_task_tag.get() == (k_recover_tag | m_index))
+        return handle_recover_response();
     if (!m_logout_outstanding || response.initiator_task_tag.get() != (k_logout_tag | m_index))
         return fail(HAWSER_ERROR_UNEXPECTED_OPCODE, response.opcode);
-    const uint32_t wants = take_numbering(true);
-    if (m_closing) return wants;
+    const uint32_t wants = take_window();
     if (response.response != 0) return wants | fail(HAWSER_ERROR_LOGOUT_REFUSED, response.response);
     m_closing = true;
     advance(ConnectionEvent::LogoutAccepted);
@@ -159,8 +154,9 @@ uint32_t Connection::handle_logout_response() {
 // anew.
 uint32_t Connection::handle_reject() {
     const auto& reject = header_as<wire::Reject>();
-    const uint32_t wants = take_numbering(true);
-    return m_closing ? wants : wants | fail(HAWSER_ERROR_REJECTED, reject.reason);
+    const uint32_t wants = take_window();
+    if (recovers()) return wants | handle_recoverable_reject(reject);
+    return wants | fail(HAWSER_ERROR_REJECTED, reject.reason);
 }
 
 }  // namespace hawser

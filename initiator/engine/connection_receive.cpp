@@ -25,6 +25,16 @@ constexpr bool is_target_opcode(wire::Opcode opcode) {
     }
 }
 
+constexpr uint32_t min_of(uint32_t one, uint32_t other) {
+    return one < other ? one : other;
+}
+
+// 13.1: the least significant byte comes first.
+uint32_t digest_at(const uint8_t* bytes) {
+    return static_cast<uint32_t>(bytes[0]) | static_cast<uint32_t>(bytes[1]) << 8 |
+           static_cast<uint32_t>(bytes[2]) << 16 | static_cast<uint32_t>(bytes[3]) << 24;
+}
+
 }  // namespace
 
 // What can be refused before the data segment is taken: returns an enum hawser_error.
@@ -47,85 +57,120 @@ uint32_t Connection::check_header(const wire::Bhs& header) const {
 // A whole header is here: where does its data segment go?
 uint32_t Connection::begin_segment() {
     const wire::Bhs& header = header_as<wire::Bhs>();
+    if (m_header_bytes != wire::k_bhs_bytes &&
+        digest_at(&m_header[wire::k_bhs_bytes]) !=
+            hawser_crc32c(0, m_header.data(), wire::k_bhs_bytes))
+        return fail(HAWSER_ERROR_HEADER_DIGEST);
     const uint32_t length = header.data_segment_length.get();
     const uint32_t error = check_header(header);
     if (error != HAWSER_ERROR_NONE) return fail(error, header.opcode);
     m_padding_left = wire::padding_of(length);
+    // RFC 7143 11.2.3: no data segment, no digest of it.
+    m_digest_left = m_data_digest && length != 0 ? wire::k_digest_bytes : 0;
+    m_receive_crc = 0;
     m_segment_filled = 0;
     m_stage_left = length;
     if (header.kind() == wire::Opcode::DataIn) return begin_data_in();
-    m_receive_stage = length != 0 ? ReceiveStage::Segment : ReceiveStage::Padding;
+    take_segment();
     return 0;
+}
+
+// The data segment goes into our own buffer.
+void Connection::take_segment() {
+    m_receive_stage = m_stage_left != 0 ? ReceiveStage::Segment : ReceiveStage::Trailer;
 }
 
 // A whole PDU is here; all its bytes are where they belong.
 uint32_t Connection::end_of_pdu() {
     m_receive_stage = ReceiveStage::Header;
     m_header_filled = 0;
-    switch (header_as<wire::Bhs>().kind()) {
-        case wire::Opcode::DataIn:
-            return finish_data_in();
+    const wire::Opcode kind = header_as<wire::Bhs>().kind();
+    if (m_data_digest && header_as<wire::Bhs>().data_segment_length.get() != 0 &&
+        digest_at(m_digest.data()) != m_receive_crc)
+        return handle_bad_payload();
+    if (kind == wire::Opcode::DataIn) return finish_data_in();
+    uint32_t wants = 0;
+    if (!accept_status(wants)) return wants;
+    switch (kind) {
         case wire::Opcode::R2t:
-            return handle_r2t();
+            return wants | handle_r2t();
         case wire::Opcode::ScsiResponse:
-            return handle_scsi_response();
+            return wants | handle_scsi_response();
         default:
-            return dispatch_control();
+            return wants | dispatch_control();
     }
+}
+
+// Takes what belongs to the stage from `left` bytes; returns how many, and whether there is enough
+// to go on with.
+uint32_t Connection::receive_some(const uint8_t* from, uint32_t left, bool& whole) {
+    uint32_t step = 0;
+    switch (m_receive_stage) {
+        case ReceiveStage::Header:
+            step = min_of(m_header_bytes - m_header_filled, left);
+            __builtin_memcpy(&m_header[m_header_filled], from, step);
+            m_header_filled += step;
+            whole = m_header_filled == m_header_bytes;
+            return step;
+        case ReceiveStage::Segment: {
+            step = min_of(m_stage_left, left);
+            // What does not fit is of no use to us: sense and text of interest come first.
+            const uint32_t kept = min_of(step, k_segment_bytes - m_segment_filled);
+            __builtin_memcpy(m_segment.data() + m_segment_filled, from, kept);
+            m_segment_filled += kept;
+            m_stage_left -= step;
+            if (m_digest_left != 0) m_receive_crc = hawser_crc32c(m_receive_crc, from, step);
+            whole = m_stage_left == 0;
+            return step;
+        }
+        case ReceiveStage::Trailer: {
+            step = min_of(m_padding_left, left);
+            m_padding_left -= step;
+            // 13.1: the digest covers the padding as well.
+            if (m_digest_left != 0) m_receive_crc = hawser_crc32c(m_receive_crc, from, step);
+            const uint32_t of_digest = min_of(m_digest_left, left - step);
+            __builtin_memcpy(&m_digest[wire::k_digest_bytes - m_digest_left], from + step,
+                             of_digest);
+            m_digest_left -= of_digest;
+            whole = m_padding_left == 0 && m_digest_left == 0;
+            return step + of_digest;
+        }
+        case ReceiveStage::Placement:
+            break;
+    }
+    whole = true;
+    return 0;
 }
 
 uint32_t Connection::handle_received(std::span<const uint8_t> bytes, uint64_t now_ms,
                                      uint32_t& wants) {
     m_last_received_ms = now_ms;
-    const uint32_t whole = static_cast<uint32_t>(bytes.size());
+    const uint32_t size = static_cast<uint32_t>(bytes.size());
     uint32_t used = 0;
     wants = 0;
     for (;;) {
-        if (m_closing || !m_open) return whole;
-        const uint32_t left = whole - used;
-        const uint8_t* from = bytes.data() + used;
-        uint32_t step = 0;
+        if (m_closing || !m_open) return size;
+        if (m_receive_stage == ReceiveStage::Placement && m_stage_left != 0) {
+            wants |= HAWSER_WANT_PLACEMENT;
+            return used;
+        }
+        bool whole = false;
+        used += receive_some(bytes.data() + used, size - used, whole);
+        if (!whole) return used;
         switch (m_receive_stage) {
             case ReceiveStage::Header:
-                step = static_cast<uint32_t>(wire::k_bhs_bytes) - m_header_filled;
-                step = step < left ? step : left;
-                __builtin_memcpy(&m_header[m_header_filled], from, step);
-                m_header_filled += step;
-                used += step;
-                if (m_header_filled < wire::k_bhs_bytes) return used;
                 wants |= begin_segment();
                 break;
             case ReceiveStage::Placement:
-                if (m_stage_left != 0) {
-                    wants |= HAWSER_WANT_PLACEMENT;
-                    return used;
-                }
-                m_receive_stage = ReceiveStage::Padding;
+            case ReceiveStage::Segment:
+                m_receive_stage = ReceiveStage::Trailer;
                 break;
-            case ReceiveStage::Segment: {
-                step = m_stage_left < left ? m_stage_left : left;
-                // What does not fit is of no use to us: sense and text of interest come first.
-                const uint32_t room = k_segment_bytes - m_segment_filled;
-                const uint32_t kept = step < room ? step : room;
-                __builtin_memcpy(m_segment.data() + m_segment_filled, from, kept);
-                m_segment_filled += kept;
-                m_stage_left -= step;
-                used += step;
-                if (m_stage_left != 0) return used;
-                m_receive_stage = ReceiveStage::Padding;
-                break;
-            }
-            case ReceiveStage::Padding:
-                step = m_padding_left < left ? m_padding_left : left;
-                m_padding_left -= step;
-                used += step;
-                if (m_padding_left != 0) return used;
+            case ReceiveStage::Trailer:
                 wants |= end_of_pdu();
                 wants |= transmit_wants();  // after it: the PDU may have opened the window
+                if (used == size) return used;
                 break;
         }
-        if (used == whole && m_receive_stage == ReceiveStage::Header && m_header_filled == 0)
-            return used;
     }
 }
 
@@ -134,6 +179,7 @@ bool Connection::poll_placement(hawser_placement& placement) const {
     placement.tag = m_receive_task->command.tag;
     placement.offset = m_placement_offset;
     placement.length = m_stage_left;
+    placement.digest = m_digest_left;
     return true;
 }
 
@@ -142,14 +188,17 @@ uint32_t Connection::handle_placed(uint32_t length) {
     if (length > m_stage_left) length = m_stage_left;
     m_placement_offset += length;
     m_stage_left -= length;
-    m_receive_task->received += length;
     add(m_bytes_in, static_cast<uint64_t>(length));
     if (m_stage_left != 0) return 0;
-    m_receive_stage = ReceiveStage::Padding;
-    // Without padding the PDU ends here, and there may be no further byte to notice it by.
-    if (m_padding_left != 0) return 0;
+    m_receive_stage = ReceiveStage::Trailer;
+    // Without a trailer the PDU ends here, and there may be no further byte to notice it by.
+    if (m_padding_left != 0 || m_digest_left != 0) return 0;
     const uint32_t wants = end_of_pdu();
     return wants | transmit_wants();
+}
+
+void Connection::digest_placed(std::span<const uint8_t> bytes) {
+    m_receive_crc = hawser_crc32c(m_receive_crc, bytes.data(), static_cast<uint32_t>(bytes.size()));
 }
 
 }  // namespace hawser

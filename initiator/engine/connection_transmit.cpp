@@ -8,7 +8,10 @@ namespace hawser {
 
 namespace {
 
-constexpr uint32_t k_command_bytes_max = wire::k_bhs_bytes + sizeof(wire::ExtendedCdb);
+// What one turn of fill() may write at most: the trailer of a PDU with data, then a header.
+constexpr uint32_t k_command_bytes_max = wire::k_bhs_bytes + sizeof(wire::ExtendedCdb) +
+                                         sizeof(wire::BidirectionalReadLength) +
+                                         wire::k_digest_bytes;
 
 }  // namespace
 
@@ -17,21 +20,62 @@ void Connection::append(const void* bytes, uint32_t length) {
     m_transmit_end += length;
 }
 
+void Connection::append_digest(uint32_t crc) {
+    const uint8_t bytes[wire::k_digest_bytes] = {
+        static_cast<uint8_t>(crc), static_cast<uint8_t>(crc >> 8), static_cast<uint8_t>(crc >> 16),
+        static_cast<uint8_t>(crc >> 24)};
+    append(bytes, sizeof(bytes));
+}
+
+// A PDU's header, with what AHS it has, stands in the buffer from `begin` on: RFC 7143 11.2.3.
+void Connection::seal_header(uint32_t begin) {
+    if (m_header_bytes != wire::k_bhs_bytes)
+        append_digest(hawser_crc32c(0, &m_transmit[begin], m_transmit_end - begin));
+}
+
+// What follows a data segment: zeros up to a word, and the digest.
+void Connection::owe_trailer(uint32_t length) {
+    m_transmit_padding = wire::padding_of(length);
+    m_transmit_crc = 0;
+    m_digest_owed = m_data_digest && length != 0;
+}
+
+void Connection::append_trailer() {
+    static constexpr uint8_t k_zeros[4] = {};
+    append(k_zeros, m_transmit_padding);
+    if (m_digest_owed) append_digest(hawser_crc32c(m_transmit_crc, k_zeros, m_transmit_padding));
+    m_transmit_padding = 0;
+    m_digest_owed = false;
+}
+
+void Connection::digest_sent(std::span<const uint8_t> bytes) {
+    m_transmit_crc =
+        hawser_crc32c(m_transmit_crc, bytes.data(), static_cast<uint32_t>(bytes.size()));
+}
+
 void Connection::attach_data(Task& task, uint32_t offset, uint32_t length) {
     m_transmit_task = &task;
     m_transmit_offset = offset;
     m_transmit_left = length;
-    m_transmit_padding = wire::padding_of(length);
+    owe_trailer(length);
+}
+
+// A text segment of our own; it must stay until it is sent. Ends the buffer like a task's data.
+void Connection::attach_text(std::span<const uint8_t> text) {
+    m_login_text = text;
+    owe_trailer(static_cast<uint32_t>(text.size()));
+    if (m_digest_owed) digest_sent(text);
 }
 
 void Connection::append_login() {
     wire::LoginRequest request;
-    if (!m_login.poll_request(request, m_login_text)) return;
+    std::span<const uint8_t> text;
+    if (!m_login.poll_request(request, text)) return;
     request.initiator_task_tag = k_login_tag | m_index;
     request.cmd_sn = m_shared->window.current().value();
-    request.exp_stat_sn = m_exp_stat_sn.value();
+    request.exp_stat_sn = m_statuses.expected().value();
     append(&request, sizeof(request));
-    m_transmit_padding = wire::padding_of(static_cast<uint32_t>(m_login_text.size()));
+    attach_text(text);
 }
 
 void Connection::append_nop_out(uint32_t itt, uint32_t ttt, const uint8_t* lun) {
@@ -43,8 +87,8 @@ void Connection::append_nop_out(uint32_t itt, uint32_t ttt, const uint8_t* lun) 
     nop.target_transfer_tag = ttt;
     if (lun != nullptr) __builtin_memcpy(nop.lun, lun, sizeof(nop.lun));
     nop.cmd_sn = m_shared->window.current().value();
-    nop.exp_stat_sn = m_exp_stat_sn.value();
-    append(&nop, sizeof(nop));
+    nop.exp_stat_sn = m_statuses.expected().value();
+    append_header(nop);
 }
 
 void Connection::append_logout() {
@@ -55,8 +99,8 @@ void Connection::append_logout() {
     if (m_logout_reason != wire::LogoutRequest::k_close_session)
         request.cid = static_cast<uint16_t>(m_index);
     request.cmd_sn = m_shared->window.current().value();
-    request.exp_stat_sn = m_exp_stat_sn.value();
-    append(&request, sizeof(request));
+    request.exp_stat_sn = m_statuses.expected().value();
+    append_header(request);
     m_logout_wanted = false;
     m_logout_outstanding = true;
 }
@@ -86,6 +130,7 @@ bool Connection::fill_control() {
         append_management();
         return true;
     }
+    if (fill_snack() || fill_recovery()) return true;
     // The last PDU: what was submitted before goes before it (RFC 7143 11.14: nothing new after).
     if (m_logout_wanted && m_sequences.empty() && m_pending.empty()) {
         append_logout();
@@ -107,10 +152,10 @@ bool Connection::fill_data_out() {
     __builtin_memcpy(header.lun, task.command.lun, sizeof(header.lun));
     header.initiator_task_tag = task.initiator_task_tag;
     header.target_transfer_tag = sequence->target_transfer_tag;
-    header.exp_stat_sn = m_exp_stat_sn.value();
+    header.exp_stat_sn = m_statuses.expected().value();
     header.data_sn = sequence->data_sn.value();
     header.buffer_offset = sequence->offset;
-    append(&header, sizeof(header));
+    append_header(header);
     attach_data(task, sequence->offset, length);
     sequence->data_sn = sequence->data_sn.next();
     sequence->offset += length;
@@ -122,18 +167,28 @@ bool Connection::fill_data_out() {
     return true;
 }
 
-bool Connection::fill_command() {
-    Task* task = m_pending.first();
-    if (task == nullptr) return false;
+bool Connection::take_number(Task& task) {
     std::optional<wire::CmdSn> cmd_sn = m_shared->window.take();
     if (!cmd_sn.has_value()) {
         if (m_shared->window.wait(m_index)) return false;
         cmd_sn = m_shared->window.take();
         if (!cmd_sn.has_value()) return false;  // another connection was quicker; our bit is set
     }
+    task.cmd_sn = *cmd_sn;
+    task.numbered = true;
+    task.nexus = m_epoch;
+    return true;
+}
+
+bool Connection::fill_command() {
+    Task* task = m_pending.first();
+    if (task == nullptr) return false;
+    // A retry keeps the number that it has (7.2.1).
+    if (!task->numbered && !take_number(*task)) return false;
     m_pending.remove(*task);
     m_active.push_back(*task);
-    task->cmd_sn = *cmd_sn;
+    task->place = TaskPlace::Active;
+    task->carrier = m_index;
     task->identity.store((task->initiator_task_tag & 0xffff0000u) | (m_index + 1),
                          std::memory_order_relaxed);
     append_command(*task);
@@ -141,13 +196,22 @@ bool Connection::fill_command() {
     return true;
 }
 
-// RFC 7143 11.2.2.3: what does not fit into the BHS.
-void Connection::append_extended_cdb(const hawser_command& command) {
-    wire::ExtendedCdb ahs;
-    const uint32_t beyond = command.cdb_length - 16u;
-    ahs.ahs_length = static_cast<uint16_t>(beyond + 1);  // the reserved byte counts
-    __builtin_memcpy(ahs.cdb, command.cdb + 16, beyond);
-    append(&ahs, 4 + beyond + wire::padding_of(beyond));
+// RFC 7143 11.2.2.3 and 11.2.2.4: what does not fit into the BHS. Returns its length.
+uint32_t Connection::append_ahs(const hawser_command& command) {
+    const uint32_t begin = m_transmit_end;
+    if (command.cdb_length > 16) {
+        wire::ExtendedCdb ahs;
+        const uint32_t beyond = command.cdb_length - 16u;
+        ahs.ahs_length = static_cast<uint16_t>(beyond + 1);  // the reserved byte counts
+        __builtin_memcpy(ahs.cdb, command.cdb + 16, beyond);
+        append(&ahs, 4 + beyond + wire::padding_of(beyond));
+    }
+    if (command.direction == HAWSER_DATA_BOTH) {
+        wire::BidirectionalReadLength ahs;
+        ahs.expected_read_data_length = command.read_length;
+        append(&ahs, sizeof(ahs));
+    }
+    return m_transmit_end - begin;
 }
 
 // RFC 7143 11.3 and 11.3.4: what may go without being asked for is FirstBurstLength, of it what
@@ -156,11 +220,11 @@ void Connection::append_command(Task& task) {
     const hawser_command& command = task.command;
     wire::ScsiCommand header;
     header.flags = command.task_attribute & 7;
-    if (command.direction == HAWSER_DATA_READ) header.flags |= wire::ScsiCommand::k_read;
-    if (command.direction == HAWSER_DATA_WRITE) header.flags |= wire::ScsiCommand::k_write;
+    if (command.direction & HAWSER_DATA_READ) header.flags |= wire::ScsiCommand::k_read;
+    if (command.direction & HAWSER_DATA_WRITE) header.flags |= wire::ScsiCommand::k_write;
     uint32_t immediate = 0;
     uint32_t unsolicited = 0;
-    if (command.direction == HAWSER_DATA_WRITE) {
+    if (command.direction & HAWSER_DATA_WRITE) {
         const uint32_t burst =
             command.length < m_keys.first_burst_length ? command.length : m_keys.first_burst_length;
         if (m_keys.immediate_data != 0)
@@ -178,14 +242,16 @@ void Connection::append_command(Task& task) {
     header.initiator_task_tag = task.initiator_task_tag;
     header.expected_data_transfer_length = command.length;
     header.cmd_sn = task.cmd_sn.value();
-    header.exp_stat_sn = m_exp_stat_sn.value();
+    header.exp_stat_sn = m_statuses.expected().value();
     __builtin_memcpy(header.cdb, command.cdb, sizeof(header.cdb));
-    if (command.cdb_length > 16) {
-        const uint32_t beyond = command.cdb_length - 16u;
-        header.total_ahs_length = static_cast<uint8_t>((4 + beyond + wire::padding_of(beyond)) / 4);
-    }
+    const uint32_t begin = m_transmit_end;
     append(&header, sizeof(header));
-    if (command.cdb_length > 16) append_extended_cdb(command);
+    if (command.cdb_length > 16 || command.direction == HAWSER_DATA_BOTH) {
+        const uint32_t words = append_ahs(command) / 4;
+        m_transmit[begin + offsetof(wire::ScsiCommand, total_ahs_length)] =
+            static_cast<uint8_t>(words);
+    }
+    seal_header(begin);
     if (immediate != 0) attach_data(task, 0, immediate);
     task.data_end = immediate + unsolicited;
     if (unsolicited != 0) {
@@ -203,11 +269,7 @@ void Connection::append_command(Task& task) {
 void Connection::fill(uint32_t room) {
     m_transmit_begin = 0;
     m_transmit_end = 0;
-    static constexpr uint8_t k_zeros[4] = {};
-    if (m_transmit_padding != 0) {
-        append(k_zeros, m_transmit_padding);
-        m_transmit_padding = 0;
-    }
+    if (owes_trailer()) append_trailer();
     while (m_transmit_left == 0 && m_login_text.empty() &&
            m_transmit_end + k_command_bytes_max <= k_transmit_buffer_bytes &&
            m_transmit_end + k_command_bytes_max <= room) {
@@ -218,7 +280,7 @@ void Connection::fill(uint32_t room) {
 }
 
 bool Connection::has_more() const {
-    return m_transmit_padding != 0 || !m_sequences.empty() || m_nop_reply_count != 0 ||
+    return owes_trailer() || !m_sequences.empty() || m_nop_reply_count != 0 ||
            (!m_pending.empty() && m_shared->window.is_open());
 }
 
@@ -233,7 +295,7 @@ bool Connection::poll_transmit(uint32_t room, hawser_transmit& transmit) {
     } else if (!m_login_text.empty()) {
         transmit.bytes = m_login_text.data();
         transmit.bytes_length = static_cast<uint32_t>(m_login_text.size());
-        transmit.more = m_transmit_padding != 0;
+        transmit.more = owes_trailer();
         return true;
     } else if (m_transmit_left == 0) {
         return false;
@@ -242,6 +304,7 @@ bool Connection::poll_transmit(uint32_t room, hawser_transmit& transmit) {
         transmit.tag = m_transmit_task->command.tag;
         transmit.data_offset = m_transmit_offset;
         transmit.data_length = m_transmit_left;
+        transmit.digest = m_digest_owed;
     }
     transmit.more = !m_login_text.empty() || has_more();
     return true;
@@ -251,6 +314,7 @@ bool Connection::poll_transmit(uint32_t room, hawser_transmit& transmit) {
 uint32_t Connection::finish_data() {
     Task* task = m_transmit_task;
     m_transmit_task = nullptr;
+    if (task->retry_wanted) return retry_command(*task);
     if (!task->completion_deferred) return 0;
     m_active.remove(*task);
     finish_task(*task);
@@ -260,11 +324,11 @@ uint32_t Connection::finish_data() {
 uint32_t Connection::transmit_wants() const {
     const bool waiting = m_transmit_begin != m_transmit_end || m_transmit_left != 0 ||
                          !m_login_text.empty() || m_nop_wanted || m_logout_wanted ||
-                         m_management.wanted || has_more();
+                         m_management.wanted || owes_recovery() || has_more();
     return waiting ? HAWSER_WANT_TRANSMIT : 0;
 }
 
-uint32_t Connection::handle_transmitted(uint32_t length, uint64_t) {
+uint32_t Connection::handle_transmitted(uint32_t length, uint64_t now_ms) {
     uint32_t wants = 0;
     if (m_closing) return 0;
     const uint32_t bytes = m_transmit_end - m_transmit_begin;
@@ -280,11 +344,13 @@ uint32_t Connection::handle_transmitted(uint32_t length, uint64_t) {
         const uint32_t of_data = length < m_transmit_left ? length : m_transmit_left;
         m_transmit_offset += of_data;
         m_transmit_left -= of_data;
-        m_transmit_task->transmitted += of_data;
+        // What is sent for a second time is no progress.
+        if (m_transmit_task->transmitted < m_transmit_offset)
+            m_transmit_task->transmitted = m_transmit_offset;
         add(m_bytes_out, static_cast<uint64_t>(of_data));
         if (m_transmit_left == 0) wants |= finish_data();
     }
-    return wants | transmit_wants();
+    return wants | watch_recovery(now_ms) | transmit_wants();
 }
 
 }  // namespace hawser

@@ -30,6 +30,18 @@ public:
         m_last = &element;
     }
 
+    void push_front(T& element) {
+        Link<T>& link = element.*Member;
+        link.previous = nullptr;
+        link.next = m_first;
+        link.linked = true;
+        if (m_first != nullptr)
+            (m_first->*Member).previous = &element;
+        else
+            m_last = &element;
+        m_first = &element;
+    }
+
     void remove(T& element) {
         Link<T>& link = element.*Member;
         if (!link.linked) return;

@@ -106,6 +106,14 @@ bool decides_alone(const Key& key, uint32_t proposal) {
     return (key.result == KeyResult::And && !proposal) || (key.result == KeyResult::Or && proposal);
 }
 
+// What it means that a target does not take the offer: a digest may be insisted on.
+uint32_t refusal_of(KeyId id, uint32_t offer) {
+    const bool insisted = (offer & 1) == 0;
+    return insisted && (id == KeyId::HeaderDigest || id == KeyId::DataDigest)
+               ? uint32_t{HAWSER_ERROR_LOGIN_DIGEST_REFUSED}
+               : uint32_t{HAWSER_ERROR_LOGIN_BAD_VALUE};
+}
+
 }  // namespace negotiation_detail
 
 void Negotiation::begin(const hawser_keys& offer, bool leading, const hawser_keys& session_keys) {
@@ -204,7 +212,7 @@ uint32_t Negotiation::handle_answer(const Key& key, std::string_view value) {
     }
     // 6.2.1: the choice of something not proposed. Of a method, it says what the target wants.
     if (id_of(key) == KeyId::AuthMethod && answer) return method_refused();
-    return HAWSER_ERROR_LOGIN_BAD_VALUE;
+    return answer ? refusal_of(id_of(key), m_offers[i]) : uint32_t{HAWSER_ERROR_LOGIN_BAD_VALUE};
 }
 
 // Without an agreement the key stays at its default (RFC 7143 6.2), which has to be one that our
@@ -217,7 +225,7 @@ uint32_t Negotiation::fall_back(const Key& key, bool rejected) {
         m_values[i] = key.default_value;
         return HAWSER_ERROR_NONE;
     }
-    if (rejected || key.type == KeyType::List) return HAWSER_ERROR_LOGIN_BAD_VALUE;
+    if (rejected || key.type == KeyType::List) return refusal_of(id_of(key), m_offers[i]);
     m_values[i] = m_offers[i];
     return HAWSER_ERROR_NONE;
 }

@@ -60,7 +60,7 @@ constexpr Option k_options[] = {
      false},
     {OptionId::DefaultTime2Wait, "DefaultTime2Wait", OptionType::Number, 0, 3600, false},
     {OptionId::DefaultTime2Retain, "DefaultTime2Retain", OptionType::Number, 0, 3600, false},
-    {OptionId::ErrorRecoveryLevel, "ErrorRecoveryLevel", OptionType::Number, 0, 0, false},
+    {OptionId::ErrorRecoveryLevel, "ErrorRecoveryLevel", OptionType::Number, 0, 2, false},
     {OptionId::HeaderDigest, "HeaderDigest", OptionType::Digest, 0, 0, false},
     {OptionId::DataDigest, "DataDigest", OptionType::Digest, 0, 0, false},
     {OptionId::ChapName, "chap_name", OptionType::Text, 0, 0, false},
@@ -315,6 +315,24 @@ bool check_chap(const hawser_options& options, Reason& reason) {
     return true;
 }
 
+// A mask of the offered values; the strongest is offered first, whatever the order here.
+bool take_digest(const Option& option, std::string_view value, hawser_options& options,
+                 Reason& reason) {
+    uint8_t mask = 0;
+    wire::ListReader values(value);
+    for (std::string_view item; values.next(item);) {
+        if (item == "CRC32C")
+            mask |= 2;
+        else if (item == "None")
+            mask |= 1;
+        else
+            return reason(option.name, value, "neither None nor CRC32C nor both, with a comma");
+    }
+    (option.id == OptionId::HeaderDigest ? options.offer.header_digest
+                                         : options.offer.data_digest) = mask;
+    return true;
+}
+
 bool take_text(const Option& option, std::string_view value, hawser_options& options,
                Reason& reason) {
     switch (option.type) {
@@ -336,7 +354,7 @@ bool take_text(const Option& option, std::string_view value, hawser_options& opt
             options.cpus_given = 1;
             return true;
         default:
-            return value == "None" || reason(option.name, value, "only None is supported");
+            return take_digest(option, value, options, reason);
     }
 }
 
@@ -369,6 +387,13 @@ bool complete(uint64_t given, hawser_options& options, Reason& reason) {
     options.offer.max_connections = options.connection_count;
     // Either of the two switches it off.
     if (!options.noop_out_timeout_ms) options.noop_out_interval_ms = 0;
+    // RFC 7143 13.19: above ErrorRecoveryLevel 0 data in order has one R2T at a time.
+    if (options.offer.error_recovery_level && options.offer.max_outstanding_r2t != 1)
+        return reason("MaxOutstandingR2T", "", "must be 1 with ErrorRecoveryLevel above 0");
+    // A connection is recovered only within this time; the RFC's default, where none was asked for.
+    bool retain_asked = given >> static_cast<uint32_t>(OptionId::DefaultTime2Retain) & 1;
+    if (options.offer.error_recovery_level == 2 && !retain_asked)
+        options.offer.default_time2retain_s = 20;
     if (options.offer.first_burst_length <= options.offer.max_burst_length) return true;
     // RFC 7143 13.14. The default gives way to a MaxBurstLength that was asked for.
     bool asked = given >> static_cast<uint32_t>(OptionId::FirstBurstLength) & 1;

@@ -152,7 +152,7 @@ uint32_t Session::abandon() {
 
 uint32_t Session::logout(uint64_t now_ms) {
     if (m_phase == SessionPhase::LoggingOut || m_phase == SessionPhase::LoggingOutLast) return 0;
-    if (m_phase != SessionPhase::Running) return abandon();
+    if (m_phase != SessionPhase::Running || !any_in(SlotPhase::LoggedIn)) return abandon();
     m_phase = SessionPhase::LoggingOut;
     m_end_error = HAWSER_ERROR_NONE;
     m_last_logout = HAWSER_CONNECTIONS_MAX;
@@ -202,6 +202,7 @@ uint64_t Session::poll_timeout() const {
     if (m_phase == SessionPhase::Draining && all_idle() && m_wait_until_ms < deadline)
         deadline = m_wait_until_ms;
     if (m_phase == SessionPhase::Running) {
+        if (recovery_timeout() < deadline) deadline = recovery_timeout();
         for (size_t i = 0; i < m_connections.size(); i++) {
             // A socket that is still closing has nothing to do at its time: CLOSED comes first.
             if (m_slots[i].phase == SlotPhase::Idle && m_slots[i].retry_ms < deadline)
@@ -226,6 +227,7 @@ uint32_t Session::handle_timeout(uint64_t now_ms) {
     if (m_phase == SessionPhase::Leading && m_leading_retry_ms <= now_ms) begin_leading(now_ms);
     if (m_phase == SessionPhase::Draining && all_idle() && m_wait_until_ms <= now_ms)
         begin_leading(now_ms);
+    if (m_phase == SessionPhase::Running && recovery_timeout() <= now_ms) continue_recovery(now_ms);
     if (m_phase == SessionPhase::Running) {
         for (uint32_t i = 0; i < m_connections.size(); i++) {
             if (m_slots[i].phase == SlotPhase::Idle && m_slots[i].retry_ms <= now_ms)
@@ -252,6 +254,7 @@ void Session::read(hawser_session_snapshot& snapshot) const {
     snapshot.tsih = m_tsih;
     snapshot.target_portal_group_tag = m_target_portal_group_tag;
     snapshot.keys = m_keys;
+    snapshot.recoveries = m_recoveries;
 }
 
 }  // namespace hawser

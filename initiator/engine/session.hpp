@@ -12,6 +12,8 @@
 // connection log in with the same ISID and TSIH 0, which is what ends the old nexus at the target
 // (6.3.5). Then the others follow in parallel, and parked commands are released.
 //
+// At ErrorRecoveryLevel 2 a lost connection ends nothing: session_connection_recovery.cpp.
+//
 // A connection that does not come up is tried again with a backoff while the session runs on the
 // others: at no ErrorRecoveryLevel does a failed login harm those that are logged in.
 #pragma once
@@ -62,12 +64,18 @@ public:
 
 private:
     enum class SlotPhase : uint8_t { Idle, Opening, LoggedIn, Closing };
+    // ErrorRecoveryLevel 2, of a lost connection: session_connection_recovery.cpp.
+    enum class Recovery : uint8_t { None, Closing, Pending, Removing, Waiting, Reopening };
     struct Slot {
         SlotPhase phase = SlotPhase::Idle;
         bool failed_once = false;  // since the last RELEASE
         uint32_t attempts = 0;     // in a row that failed
         uint32_t portal = 0;
         uint64_t retry_ms = HAWSER_NEVER;
+        Recovery recovery = Recovery::None;
+        uint32_t remover = 0;                // Removing: who asks for it
+        uint64_t recover_ms = HAWSER_NEVER;  // not before: Time2Wait
+        uint64_t retain_ms = HAWSER_NEVER;   // not after: Time2Retain
     };
 
     // session.cpp
@@ -92,6 +100,19 @@ private:
     void continue_logout(uint64_t now_ms);
     void close_open_slots();
 
+    // session_connection_recovery.cpp
+    bool any_in(SlotPhase phase) const;
+    bool can_recover(const hawser_report& report) const;
+    void begin_recovery(const hawser_report& report, uint64_t now_ms);
+    uint32_t free_remover() const;
+    void continue_recovery(uint64_t now_ms);
+    void finish_recovery(uint32_t index, uint64_t now_ms);
+    void rejoin(uint32_t index, uint64_t now_ms);
+    void handle_recovered(const hawser_report& report, uint64_t now_ms);
+    void disturb_recovery(const hawser_report& report, uint64_t now_ms);
+    void give_up_recovery(uint32_t error, uint32_t detail, uint64_t now_ms);
+    uint64_t recovery_timeout() const;
+
     SessionShared* m_shared = nullptr;
     std::span<Connection> m_connections;
     std::array<Slot, HAWSER_CONNECTIONS_MAX> m_slots{};
@@ -108,6 +129,7 @@ private:
     uint16_t m_target_portal_group_tag = 0;
     hawser_keys m_keys{};
     uint32_t m_reinstatements = 0;
+    uint32_t m_recoveries = 0;    // of connections, at ErrorRecoveryLevel 2
     uint64_t m_logged_in_ms = 0;  // the last leading login
     uint32_t m_short_lives = 0;   // sessions in a row that were lost soon after it
 
@@ -126,10 +148,11 @@ private:
     std::array<uint32_t, HAWSER_PORTALS_MAX> m_portal_errors{};
     std::array<uint32_t, HAWSER_PORTALS_MAX> m_portal_details{};
 
-    // A mutation gives at most two orders a connection and three for the session, and the host
-    // polls all of them before the next mutation.
-    static constexpr uint32_t k_orders_max = 64;
-    static_assert(2 * HAWSER_CONNECTIONS_MAX + 3 <= k_orders_max);
+    // A mutation gives at most two orders a connection and three for the session, and for each
+    // connection whose recovery ends one to every other; the host polls all of them before the next
+    // mutation.
+    static constexpr uint32_t k_orders_max = 300;
+    static_assert(HAWSER_CONNECTIONS_MAX * (HAWSER_CONNECTIONS_MAX + 2) + 3 <= k_orders_max);
     std::array<hawser_order, k_orders_max> m_orders{};
     uint32_t m_order_begin = 0;
     uint32_t m_order_count = 0;

@@ -33,6 +33,7 @@ void Session::begin_leading(uint64_t now_ms) {
     m_epoch++;
     m_tsih = 0;
     m_shared->window.reset(wire::CmdSn(1));
+    m_shared->recovering.store(0, std::memory_order_relaxed);
     for (Slot& slot : m_slots) slot.retry_ms = HAWSER_NEVER;
     connect(m_leader, true, now_ms);
 }
@@ -93,6 +94,8 @@ void Session::handle_logged_in(const hawser_report& report, uint64_t now_ms) {
         m_leading_attempts = 0;
         m_logged_in_ms = now_ms;
         release(now_ms);
+    } else if (m_phase == SessionPhase::Running) {
+        rejoin(report.index, now_ms);
     }
     slot.attempts = 0;
 }
@@ -124,6 +127,7 @@ void Session::begin_reinstatement(const hawser_report& report, uint64_t now_ms) 
     for (uint32_t i = 0; i < m_connections.size(); i++) {
         Slot& slot = m_slots[i];
         slot.retry_ms = HAWSER_NEVER;
+        slot.recovery = Recovery::None;
         slot.attempts = 0;
         if (slot.phase != SlotPhase::Opening && slot.phase != SlotPhase::LoggedIn) continue;
         hawser_order order = make_order(
@@ -140,12 +144,15 @@ void Session::handle_lost(const hawser_report& report, uint64_t now_ms) {
     const bool was_opening = slot.phase == SlotPhase::Opening;
     note_error(report);
     slot.phase = SlotPhase::Closing;
-    if (m_phase == SessionPhase::Running && was_logged_in) {
+    if (m_phase == SessionPhase::Running) disturb_recovery(report, now_ms);
+    if (m_phase == SessionPhase::Running && was_logged_in && can_recover(report)) {
+        begin_recovery(report, now_ms);
+    } else if (m_phase == SessionPhase::Running && was_logged_in) {
         begin_reinstatement(report, now_ms);
     } else if (m_phase == SessionPhase::Running && was_opening) {
         slot.failed_once = true;
         slot.attempts++;
-        slot.retry_ms = now_ms + backoff_ms(slot.attempts);
+        if (slot.recovery == Recovery::None) slot.retry_ms = now_ms + backoff_ms(slot.attempts);
     } else if (m_phase == SessionPhase::Leading && !m_ever_logged_in &&
                hawser_error_is_final(report.error)) {
         m_phase = SessionPhase::Ending;
@@ -168,8 +175,11 @@ void Session::handle_closed(uint32_t index, uint64_t now_ms) {
             if (index == m_leader) try_next_leader(now_ms);
             break;
         case SessionPhase::Running:
+            if (slot.recovery == Recovery::Closing) slot.recovery = Recovery::Pending;
             // Closed without a loss, by a Logout of its own: it is opened again.
-            if (slot.retry_ms == HAWSER_NEVER) slot.retry_ms = now_ms + k_backoff_first_ms;
+            if (slot.recovery == Recovery::None && slot.retry_ms == HAWSER_NEVER)
+                slot.retry_ms = now_ms + k_backoff_first_ms;
+            continue_recovery(now_ms);
             break;
         case SessionPhase::LoggingOut:
         case SessionPhase::LoggingOutLast:
@@ -204,6 +214,9 @@ uint32_t Session::handle_report(const hawser_report& report, uint64_t now_ms) {
             // is no matter then. istgt, asked on several at once, closes some without an answer.
             if (m_phase == SessionPhase::LoggingOutLast && report.index == m_last_logout)
                 m_end_error = m_end_detail = HAWSER_ERROR_NONE;
+            break;
+        case HAWSER_REPORT_RECOVERED:
+            handle_recovered(report, now_ms);
             break;
         case HAWSER_REPORT_LOGOUT_REQUESTED:
             // Taken as the loss that it announces: the target will close within `detail` seconds.

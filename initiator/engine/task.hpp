@@ -32,6 +32,21 @@ struct Sequence {
     wire::DataSn data_sn;  // restarts at 0 in each sequence, 4.2.2.4
 };
 
+// A target's last word on a task, RFC 7143 11.4.
+struct TaskStatus {
+    uint8_t response = 0;
+    uint8_t status = 0;
+    uint8_t flags = 0;  // U, O, u, o
+    uint32_t residual = 0;
+    uint32_t read_residual = 0;  // bidirectional
+};
+
+// In which of its connection's lists a task is, while it is on one.
+enum class TaskPlace : uint8_t { Pending, Active, Reassigns };
+
+inline constexpr uint8_t k_snack_data = 1;
+inline constexpr uint8_t k_snack_acknowledge = 2;
+
 struct Task {
     // generation << 16 | (index of the owning connection + 1), 0 in the low half: nobody's on the
     // wire
@@ -44,11 +59,33 @@ struct Task {
     uint32_t initiator_task_tag = 0;
 
     uint32_t data_end = 0;      // write: how much the target has been promised so far
-    uint32_t transmitted = 0;   // write: how much went into the socket
-    wire::DataSn next_r2t_sn;   // write
+    uint32_t transmitted = 0;   // write: how much went into the socket, from the beginning on
     uint32_t r2t_count = 0;     // write: R2Ts not fully answered
     uint32_t received = 0;      // read
-    wire::DataSn next_data_sn;  // read
+    wire::DataSn next_data_sn;  // of Data-In and of R2T, which share it in both directions, 11.7.5
+
+    // Above ErrorRecoveryLevel 0. What is missing is asked for from next_data_sn on; what comes
+    // beyond it is dropped until then (the target sends it again, in order).
+    TaskPlace place = TaskPlace::Pending;
+    bool retry_wanted = false;
+    bool numbered = false;        // cmd_sn is this task's, whatever connection carries it
+    bool data_requested = false;  // a SNACK for its data is out
+    bool any_r2t_sn = false;      // reassigned: the next R2T tells where its numbers go on
+    uint8_t snacks = 0;           // k_snack_*: to be sent
+    Link<Task> snack_link;
+    wire::DataSn acknowledged_sn;  // DataACK: the target may have forgotten what is before
+    uint32_t acknowledged = 0;     // and so many bytes
+    uint32_t acknowledge_tag = 0;  // TTT of the Data-In that asked for it
+    // A status whose data is not all here.
+    bool status_held = false;
+    wire::StatSn held_stat_sn;
+    wire::DataSn held_data_sn;  // ExpDataSN: how many there are
+    TaskStatus held{};
+
+    // ErrorRecoveryLevel 2: whose task the target thinks it is.
+    uint32_t nexus = 0;    // the session's epoch in which it got its CmdSN
+    uint32_t carrier = 0;  // index of the connection that carried it
+    bool reassignable = false;
 
     // Completed by the target while a PDU of it is still half in the socket.
     bool completion_deferred = false;
@@ -58,6 +95,7 @@ struct Task {
 };
 
 using TaskList = List<Task, &Task::link>;
+using SnackList = List<Task, &Task::snack_link>;
 using SequenceList = List<Sequence, &Sequence::link>;
 
 // ITT = tag | generation << 16. Tags from k_reserved_tags on are the engine's own PDUs, which have
@@ -67,6 +105,8 @@ inline constexpr uint32_t k_login_tag = 0xf100;
 inline constexpr uint32_t k_nop_tag = 0xf200;
 inline constexpr uint32_t k_logout_tag = 0xf300;
 inline constexpr uint32_t k_management_tag = 0xf400;
+inline constexpr uint32_t k_reassign_tag = 0xf500;
+inline constexpr uint32_t k_recover_tag = 0xf600;
 static_assert(HAWSER_QUEUE_DEPTH_MAX <= k_reserved_tags);
 
 }  // namespace hawser

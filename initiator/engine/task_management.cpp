@@ -17,6 +17,8 @@ namespace hawser {
 
 namespace {
 
+constexpr uint8_t k_function_rejected = 255;  // 11.6.1
+
 constexpr bool is_target_reset(uint8_t function) {
     return function == HAWSER_FUNCTION_TARGET_WARM_RESET ||
            function == HAWSER_FUNCTION_TARGET_COLD_RESET;
@@ -61,9 +63,12 @@ uint32_t Connection::manage(const hawser_task_management& request, uint64_t now_
     if (!accepts()) return end_management(HAWSER_ERROR_TASK_MANAGEMENT_LOST, 0);
     if (request.function == HAWSER_FUNCTION_ABORT_TASK) {
         Task* task = find_own(request.tag);
+        // A task that waits to be reassigned may be at work in the target, which would not know it
+        // by the name of this connection: a wider function has to end it.
+        for (Task* waits = m_reassigns.first(); waits != nullptr; waits = waits->link.next)
+            if (waits->command.tag == request.tag) return end_management(0, k_function_rejected);
         if (task == nullptr || task->completion_deferred) return end_management(0, 1);
         if (task->identity.load(std::memory_order_relaxed) % 0x10000 == 0) {
-            m_pending.remove(*task);
             return abort_task(*task) | end_management(0, 0);
         }
         management.task_itt = task->initiator_task_tag;
@@ -87,10 +92,10 @@ void Connection::append_function(uint32_t itt, uint8_t function, const uint8_t* 
     request.initiator_task_tag = itt;
     request.referenced_task_tag = referenced_itt;
     request.cmd_sn = m_shared->window.current().value();
-    request.exp_stat_sn = m_exp_stat_sn.value();
+    request.exp_stat_sn = m_statuses.expected().value();
     request.ref_cmd_sn = ref_cmd_sn.value();
     request.exp_data_sn = exp_data_sn;
-    append(&request, sizeof(request));
+    append_header(request);
 }
 
 void Connection::append_management() {
@@ -125,13 +130,13 @@ bool Connection::poll_managed(hawser_managed& managed) {
 uint32_t Connection::handle_management_response() {
     const auto& response = header_as<wire::TaskManagementResponse>();
     const uint32_t itt = response.initiator_task_tag.get();
+    if ((itt & 0xffff) == (k_reassign_tag | m_index)) return handle_reassign_response();
     const uint32_t ours = uint32_t{m_management.generation} << 16 | k_management_tag | m_index;
     const bool awaited = m_management.outstanding && itt == ours;
     // One that comes after its time is discarded, RFC 7143 4.2.3.3 c.
     const bool late = m_management.overdue != 0 && (itt & 0xffff) == (k_management_tag | m_index);
     if (!awaited && !late) return fail(HAWSER_ERROR_UNEXPECTED_OPCODE, response.opcode);
-    const uint32_t wants = take_numbering(true);
-    if (m_closing) return wants;
+    const uint32_t wants = take_window();
     if (awaited) return wants | answer_management(response.response);
     m_management.overdue--;
     return wants;
@@ -165,8 +170,12 @@ uint32_t Connection::conclude_tasks(const hawser_scope& scope) {
     for (Task* task = m_pending.first(); task != nullptr; task = following) {
         following = task->link.next;
         if (!concerns(scope, *task)) continue;
-        m_pending.remove(*task);
         wants |= abort_task(*task);
+    }
+    for (Task* task = m_reassigns.first(); task != nullptr; task = following) {
+        following = task->link.next;
+        if (concerns(scope, *task) && task->cmd_sn.precedes(wire::CmdSn(scope.cmd_sn)))
+            wants |= abort_task(*task);
     }
     return wants;
 }
@@ -179,6 +188,9 @@ uint32_t Connection::abort_task(Task& task) {
     task.completion.tag = task.command.tag;
     task.completion.aborted = 1;
     drop_sequences(task);
+    forget_snacks(task);
+    task.status_held = false;
+    task.retry_wanted = false;
     if (m_receive_task == &task) {
         // The rest of this Data-In goes where it hurts nobody.
         m_receive_task = nullptr;
@@ -188,7 +200,7 @@ uint32_t Connection::abort_task(Task& task) {
         task.completion_deferred = true;
         return 0;
     }
-    m_active.remove(task);
+    remove_from_list(task);
     finish_task(task);
     return HAWSER_WANT_COMPLETION;
 }

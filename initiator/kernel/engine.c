@@ -15,7 +15,10 @@
 #include "../engine/login.cpp"
 #include "../engine/negotiation.cpp"
 #include "../engine/option_line.cpp"
+#include "../engine/reassignment.cpp"
+#include "../engine/retransmission.cpp"
 #include "../engine/session.cpp"
+#include "../engine/session_connection_recovery.cpp"
 #include "../engine/session_recovery.cpp"
 #include "../engine/task_management.cpp"
 

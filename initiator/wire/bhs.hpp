@@ -12,6 +12,7 @@
 namespace hawser::wire {
 
 inline constexpr size_t k_bhs_bytes = 48;
+inline constexpr uint32_t k_digest_bytes = 4;  // 11.2.3
 // How many zero bytes follow a segment: each is padded to words, RFC 7143 11.1.
 constexpr uint32_t padding_of(uint32_t length) {
     return (4 - length % 4) % 4;
@@ -96,6 +97,15 @@ struct ExtendedCdb {
 };
 static_assert(sizeof(ExtendedCdb) == 20);
 
+// 11.2.2.4: how much a bidirectional command may read.
+struct BidirectionalReadLength {
+    Be16 ahs_length = 5;
+    uint8_t ahs_type = 2;
+    uint8_t reserved = 0;
+    Be32 expected_read_data_length;
+};
+static_assert(sizeof(BidirectionalReadLength) == 8);
+
 // 11.4
 struct ScsiResponse {
     uint8_t opcode = static_cast<uint8_t>(Opcode::ScsiResponse);
@@ -136,6 +146,8 @@ struct TaskManagementRequest {
     Be32 ref_cmd_sn;
     Be32 exp_data_sn;
     uint8_t reserved2[8] = {};
+
+    static constexpr uint8_t k_task_reassign = 8;
 };
 static_assert(sizeof(TaskManagementRequest) == k_bhs_bytes);
 
@@ -383,6 +395,11 @@ struct Snack {
     uint8_t reserved3[8] = {};
     Be32 beg_run;
     Be32 run_length;
+
+    // 11.16.1
+    static constexpr uint8_t k_data = 0;  // or R2T
+    static constexpr uint8_t k_status = 1;
+    static constexpr uint8_t k_data_acknowledge = 2;
 };
 static_assert(sizeof(Snack) == k_bhs_bytes);
 
@@ -402,6 +419,10 @@ struct Reject {
     Be32 max_cmd_sn;
     Be32 data_sn;
     uint8_t reserved4[8] = {};
+
+    // 11.17.1
+    static constexpr uint8_t k_data_digest_error = 2;
+    static constexpr uint8_t k_snack_reject = 3;
 };
 static_assert(sizeof(Reject) == k_bhs_bytes);
 

@@ -59,6 +59,10 @@ void StreamHost::obey(const hawser_order& order) {
                                                               order.deadline_ms, m_now_ms));
         case HAWSER_ORDER_CLOSE:
             return after(order.index, hawser_connection_abandon(connection, m_now_ms));
+        case HAWSER_ORDER_RECOVER:
+            return after(order.index, hawser_connection_recover(connection, order.cid, m_now_ms));
+        case HAWSER_ORDER_PROCEED:
+            return after(order.index, hawser_connection_proceed(connection));
         default:
             return after(order.index,
                          hawser_connection_logout(connection, order.logout_reason, m_now_ms));

@@ -114,6 +114,13 @@ void PosixHost::obey(const hawser_order& order) {
             after(order.index, hawser_connection_logout(m_links[order.index].engine,
                                                         order.logout_reason, now_ms()));
             break;
+        case HAWSER_ORDER_RECOVER:
+            after(order.index,
+                  hawser_connection_recover(m_links[order.index].engine, order.cid, now_ms()));
+            break;
+        case HAWSER_ORDER_PROCEED:
+            after(order.index, hawser_connection_proceed(m_links[order.index].engine));
+            break;
         case HAWSER_ORDER_RELEASE:
             m_released = true;
             m_settled = false;
@@ -193,9 +200,8 @@ void PosixHost::close_socket(uint32_t index) {
     if (wants & HAWSER_WANT_COMPLETION) take_completions(index);
     uint32_t tag = 0;
     while (hawser_connection_poll_parked(link.engine, &tag)) {
-        m_waiting.push_back({m_requests[tag], -1});
-        m_requests[tag] = nullptr;
-        m_free_tags.push_back(tag);
+        // The tag stays the request's: its connection may be gone and its task live on.
+        m_waiting.push_back({m_requests[tag], -1, static_cast<int>(tag)});
     }
 }
 
@@ -217,7 +223,7 @@ void PosixHost::take_completions(uint32_t index) {
 
 void PosixHost::submit(Request& request, int index) {
     request.result = {};
-    m_waiting.push_back({&request, index});
+    m_waiting.push_back({&request, index, -1});
     dispatch();
 }
 
@@ -235,14 +241,15 @@ void PosixHost::dispatch() {
             m_next = (m_next + 1) % static_cast<uint32_t>(m_links.size());
             if (hawser_connection_accepts(m_links[m_next].engine)) index = static_cast<int>(m_next);
         }
-        if (index < 0 || m_free_tags.empty() ||
+        const bool again = waiting.tag >= 0;
+        if (index < 0 || (!again && m_free_tags.empty()) ||
             !hawser_connection_accepts(m_links[static_cast<uint32_t>(index)].engine)) {
             left.push_back(waiting);
             continue;
         }
         hawser_command command{};
-        command.tag = m_free_tags.back();
-        m_free_tags.pop_back();
+        command.tag = again ? static_cast<uint32_t>(waiting.tag) : m_free_tags.back();
+        if (!again) m_free_tags.pop_back();
         m_requests[command.tag] = waiting.request;
         command.length = static_cast<uint32_t>(waiting.request->data.size());
         command.lun[1] = static_cast<uint8_t>(waiting.request->lun);
@@ -252,7 +259,10 @@ void PosixHost::dispatch() {
         command.direction = waiting.request->direction;
         command.task_attribute = 1;
         Link& link = m_links[static_cast<uint32_t>(index)];
-        hawser_connection_submit(link.engine, &command);
+        if (again)
+            hawser_connection_resume(link.engine, &command);
+        else
+            hawser_connection_submit(link.engine, &command);
         link.want_write = true;
     }
     m_waiting.swap(left);
@@ -286,6 +296,10 @@ void PosixHost::transmit(uint32_t index) {
             return;
         }
         tap_sent(index, parts, static_cast<size_t>(sent));
+        if (next.digest != 0 && static_cast<size_t>(sent) > next.bytes_length)
+            hawser_connection_digest_sent(link.engine,
+                                          static_cast<const uint8_t*>(parts[1].iov_base),
+                                          static_cast<uint32_t>(sent) - next.bytes_length);
         after(index, hawser_connection_handle_transmitted(link.engine, static_cast<uint32_t>(sent),
                                                           now_ms()));
     }
@@ -304,6 +318,9 @@ void PosixHost::place(uint32_t index) {
             const size_t length = std::min<size_t>(placement.length, m_stream.size() - begin);
             std::memcpy(m_requests[placement.tag]->data.data() + placement.offset,
                         m_stream.data() + begin, length);
+            if (placement.digest != 0)
+                hawser_connection_digest_placed(link.engine, m_stream.data() + begin,
+                                                static_cast<uint32_t>(length));
             begin += length;
             wants = hawser_connection_handle_placed(link.engine, static_cast<uint32_t>(length));
         } else {

@@ -108,6 +108,7 @@ private:
     struct Waiting {
         Request* request;
         int index;
+        int tag = -1;  // of a request that came back
     };
     std::vector<Waiting> m_waiting;
     std::vector<uint8_t> m_stream;  // received bytes that are being eaten

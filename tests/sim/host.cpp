@@ -84,6 +84,10 @@ void Host::obey(const hawser_order& order) {
                                                        order.deadline_ms, now_ms));
         case HAWSER_ORDER_CLOSE:
             return after(port, hawser_connection_abandon(port.connection, now_ms));
+        case HAWSER_ORDER_RECOVER:
+            return after(port, hawser_connection_recover(port.connection, order.cid, now_ms));
+        case HAWSER_ORDER_PROCEED:
+            return after(port, hawser_connection_proceed(port.connection));
         default:
             return after(port,
                          hawser_connection_logout(port.connection, order.logout_reason, now_ms));

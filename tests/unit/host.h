@@ -11,6 +11,7 @@
 #include <catch2/catch.hpp>
 #include <deque>
 #include <random>
+#include <set>
 
 #include "abi/engine.h"
 #include "chap_digest.h"
@@ -193,6 +194,7 @@ public:
     std::vector<Done> done;
     std::vector<hawser_managed> managed;  // results of task management
     std::vector<uint32_t> parked;
+    std::set<uint32_t> came_back;  // parked once, and not submitted since
     std::vector<hawser_report> reports;
     std::vector<hawser_order> orders;
     std::vector<uint32_t> portals_down;  // refuse TCP
@@ -297,6 +299,10 @@ private:
             wants = hawser_connection_drain(connection, order.epoch, order.deadline_ms, now_ms);
         } else if (order.kind == HAWSER_ORDER_CLOSE) {
             wants = hawser_connection_abandon(connection, now_ms);
+        } else if (order.kind == HAWSER_ORDER_RECOVER) {
+            wants = hawser_connection_recover(connection, order.cid, now_ms);
+        } else if (order.kind == HAWSER_ORDER_PROCEED) {
+            wants = hawser_connection_proceed(connection);
         } else {
             wants = hawser_connection_logout(connection, order.logout_reason, now_ms);
         }
@@ -336,7 +342,10 @@ private:
     void submit_queued(uint32_t index) {
         Side& side = sides[index];
         while (!side.queue.empty() && hawser_connection_accepts(side.connection)) {
-            note_connection(index, hawser_connection_submit(side.connection, &side.queue.front()));
+            const hawser_command& command = side.queue.front();
+            const bool again = came_back.erase(command.tag) != 0;
+            note_connection(index, again ? hawser_connection_resume(side.connection, &command)
+                                         : hawser_connection_submit(side.connection, &command));
             side.queue.pop_front();
         }
     }
@@ -344,7 +353,7 @@ private:
     void transmit(uint32_t index) {
         Side& side = sides[index];
         hawser_transmit what;
-        uint32_t room = 68 + random() % 4096;
+        uint32_t room = 96 + random() % 4096;
         if (!side.up || side.fin || side.stuck || side.mute || !side.transmit_due) return;
         side.transmit_due = hawser_connection_poll_transmit(side.connection, room, &what);
         if (!side.transmit_due) return;
@@ -359,6 +368,9 @@ private:
         REQUIRE_FALSE(bytes.empty());
         uint32_t length =
             std::min<uint32_t>(static_cast<uint32_t>(bytes.size()), 1 + random() % (chunk_max * 4));
+        if (what.digest && length > what.bytes_length)
+            hawser_connection_digest_sent(side.connection, bytes.data() + what.bytes_length,
+                                          length - what.bytes_length);
         note_connection(index,
                         hawser_connection_handle_transmitted(side.connection, length, now_ms));
         target.peers[index].take(bytes.data(), length);
@@ -404,6 +416,8 @@ private:
         uint32_t length = std::min(where.length, static_cast<uint32_t>(chunk.size()) - used);
         if (!length) return 0;
         std::memcpy(buffers[where.tag].data() + where.offset, chunk.data() + used, length);
+        if (where.digest)
+            hawser_connection_digest_placed(sides[index].connection, chunk.data() + used, length);
         note_connection(index, hawser_connection_handle_placed(sides[index].connection, length));
         return length;
     }
@@ -435,11 +449,17 @@ private:
         for (uint32_t tag; hawser_connection_poll_parked(side.connection, &tag);) {
             REQUIRE(in_use.count(tag));
             parked.push_back(tag);
+            came_back.insert(tag);
         }
         for (hawser_report report; hawser_connection_poll_report(side.connection, &report);) {
             reports.push_back(report);
             note(hawser_session_handle_report(session, &report, now_ms));
         }
+        // While the session lives on without that connection, its siblings take its commands.
+        const hawser_session_snapshot now = snapshot();
+        if (now.state == HAWSER_SESSION_LOGGED_IN && now.keys.error_recovery_level == 2 &&
+            !hold_parked)
+            release();
     }
 
     Bytes memory;

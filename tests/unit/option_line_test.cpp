@@ -201,8 +201,12 @@ TEST_CASE("a bad word is refused with key, value and what is allowed") {
     more("MaxBurstLength=511", "MaxBurstLength: 511: not a number from 512 to 16777215");
     more("MaxBurstLength=16777216", "MaxBurstLength: 16777216: not a number from 512 to 16777215");
     more("DefaultTime2Wait=3601", "DefaultTime2Wait: 3601: not a number from 0 to 3600");
-    more("ErrorRecoveryLevel=2", "ErrorRecoveryLevel: 2: only 0 is supported");
-    more("HeaderDigest=CRC32C", "HeaderDigest: CRC32C: only None is supported");
+    more("ErrorRecoveryLevel=3", "ErrorRecoveryLevel: 3: not a number from 0 to 2");
+    more("ErrorRecoveryLevel=1 MaxOutstandingR2T=2",
+         "MaxOutstandingR2T: must be 1 with ErrorRecoveryLevel above 0");
+    more("HeaderDigest=MD5", "HeaderDigest: MD5: neither None nor CRC32C nor both, with a comma");
+    more("DataDigest=CRC32C,",
+         "DataDigest: CRC32C,: neither None nor CRC32C nor both, with a comma");
     more("cpus=3-1", "cpus: 3-1: neither auto nor a CPU list like 0-3,8");
     more("cpus=1,", "cpus: 1,: neither auto nor a CPU list like 0-3,8");
     more("alias=" + std::string(64, 'a'),

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "wire/bhs.hpp"
+#include "wire/crc32c.hpp"
 #include "wire/text.hpp"
 
 namespace hawser::test {
@@ -60,9 +61,21 @@ public:
     void send_raw(T pdu, const Bytes& data = {}) {
         pdu.data_segment_length = static_cast<uint32_t>(data.size());
         const auto* bytes = reinterpret_cast<const uint8_t*>(&pdu);
-        out.insert(out.end(), bytes, bytes + sizeof(pdu));
-        out.insert(out.end(), data.begin(), data.end());
-        out.resize(out.size() + (4 - data.size() % 4) % 4);
+        Bytes whole(bytes, bytes + sizeof(pdu));
+        if (header_digest) add_digest(whole, 0, corrupt_header);
+        const size_t begin = whole.size();
+        whole.insert(whole.end(), data.begin(), data.end());
+        whole.resize(whole.size() + (4 - data.size() % 4) % 4);
+        if (data_digest && !data.empty()) add_digest(whole, begin, corrupt_data);
+        corrupt_header = corrupt_data = false;
+        sent.push_back({Bytes(bytes, bytes + sizeof(pdu)), {}, data});
+        if (lose && lose(sent.back())) return;
+        out.insert(out.end(), whole.begin(), whole.end());
+    }
+    static void add_digest(Bytes& bytes, size_t begin, bool wrong) {
+        uint32_t crc = wire::crc32c(std::span<const uint8_t>(bytes).subspan(begin));
+        if (wrong) crc ^= 0x40;
+        for (int i = 0; i < 4; i++) bytes.push_back(static_cast<uint8_t>(crc >> 8 * i));
     }
     // The same with the numbers filled in; counts: the PDU takes a StatSN.
     template <typename T>
@@ -85,9 +98,16 @@ public:
 
     Bytes out;               // to the initiator
     std::vector<Pdu> heard;  // everything, in order
+    std::vector<Pdu> sent;   // the same for what this side sent
+    std::function<bool(const Pdu&)> lose;  // true: it never arrives
     bool closed = false;     // the target closes: EOF once `out` is empty
     bool eof = false;        // the initiator closed its side
     bool lingers = false;    // does not close when the initiator did
+    bool header_digest = false;   // agreed
+    bool data_digest = false;
+    bool corrupt_header = false;  // of the next PDU
+    bool corrupt_data = false;
+    uint32_t digests_wrong = 0;  // of what the initiator sent
     uint32_t stat_sn = 1000;
     uint8_t isid[6] = {};
     uint16_t cid = 0xffff;
@@ -95,6 +115,7 @@ public:
 
 private:
     void handle(const Pdu& pdu);
+    void check_digest(size_t begin, size_t end);
     Bytes in_;
     Target& target_;
     uint32_t index_;
@@ -159,6 +180,7 @@ inline void Peer::connected() {
     in_.clear();
     out.clear();
     closed = eof = false;
+    header_digest = data_digest = false;
     exchanges.clear();
     stat_sn += 77;
 }
@@ -167,18 +189,28 @@ inline void Peer::take(const uint8_t* bytes, size_t length) {
     in_.insert(in_.end(), bytes, bytes + length);
     while (in_.size() >= wire::k_bhs_bytes) {
         const auto& header = *reinterpret_cast<const wire::Bhs*>(in_.data());
-        size_t ahs = header.total_ahs_length * 4u;
-        size_t data = header.data_segment_length.get();
-        size_t whole = wire::k_bhs_bytes + ahs + (data + 3) / 4 * 4;
+        const size_t head = wire::k_bhs_bytes + header.total_ahs_length * 4u;
+        const size_t data = header.data_segment_length.get();
+        const size_t at = head + (header_digest ? 4 : 0);
+        const size_t end = at + (data + 3) / 4 * 4;
+        const size_t whole = end + (data_digest && data ? 4 : 0);
         if (in_.size() < whole) return;
-        auto at = in_.begin() + wire::k_bhs_bytes;
-        auto end_of_ahs = at + static_cast<long>(ahs);
-        Pdu pdu{Bytes(in_.begin(), at), Bytes(at, end_of_ahs),
-                Bytes(end_of_ahs, end_of_ahs + static_cast<long>(data))};
-        in_.erase(in_.begin(), in_.begin() + static_cast<long>(whole));
+        if (header_digest) check_digest(0, head);
+        if (data_digest && data) check_digest(at, end);
+        const auto from = [this](size_t offset) { return in_.begin() + static_cast<long>(offset); };
+        Pdu pdu{Bytes(in_.begin(), from(wire::k_bhs_bytes)),
+                Bytes(from(wire::k_bhs_bytes), from(head)), Bytes(from(at), from(at + data))};
+        in_.erase(in_.begin(), from(whole));
         heard.push_back(pdu);
         handle(pdu);
     }
+}
+
+// The digest stands behind what it is of.
+inline void Peer::check_digest(size_t begin, size_t end) {
+    Bytes expected(in_.begin() + static_cast<long>(begin), in_.begin() + static_cast<long>(end));
+    add_digest(expected, 0, false);
+    digests_wrong += std::memcmp(&expected[end - begin], &in_[end], 4) != 0;
 }
 
 inline void Peer::handle(const Pdu& pdu) {
@@ -235,12 +267,16 @@ inline void Peer::answer_login(const Pdu& pdu) {
     }
     std::string words;
     wire::TextReader reader(pdu.data);
+    bool digests[2] = {};
     while (auto pair = reader.next()) {
         std::string key(pair->key), value(pair->value);
+        value = value.substr(0, value.find(','));  // of a list, its first
         if (key == "MaxRecvDataSegmentLength")
             value = std::to_string(target_.max_recv_data_segment_length);
         if (target_.answers.count(key)) value = target_.answers[key];
         if (key == "MaxConnections" && !leading) continue;
+        if (key == "HeaderDigest") digests[0] = value == "CRC32C";
+        if (key == "DataDigest") digests[1] = value == "CRC32C";
         words += (words.empty() ? "" : " ") + key + "=" + value;
     }
     if (!leading && target_.extra_round && !pdu.data.empty() &&
@@ -249,6 +285,8 @@ inline void Peer::answer_login(const Pdu& pdu) {
         return;
     }
     send_login(0x87, words);
+    header_digest = digests[0];
+    data_digest = digests[1];
 }
 
 inline void Peer::answer_command(const Pdu& pdu) {
