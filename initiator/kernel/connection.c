@@ -89,6 +89,12 @@ static void connection_take_orders(struct glue_connection *connection, u64 now_m
 		case HAWSER_ORDER_CLOSE:
 			connection->wants |= hawser_connection_abandon(engine, now_ms);
 			break;
+		case HAWSER_ORDER_RECOVER:
+			connection->wants |= hawser_connection_recover(engine, order.cid, now_ms);
+			break;
+		case HAWSER_ORDER_PROCEED:
+			connection->wants |= hawser_connection_proceed(engine);
+			break;
 		case HAWSER_ORDER_LOGOUT:
 			connection->wants |= hawser_connection_logout(engine, order.logout_reason,
 								      now_ms);
@@ -117,7 +123,10 @@ static void connection_take_commands(struct glue_connection *connection)
 		glue_scatter_start(slot);
 		slot->zero_copied = false;
 		glue_host_describe(session, slot - session->slots, &command);
-		connection->wants |= hawser_connection_submit(connection->engine, &command);
+		connection->wants |=
+			slot->came_back ? hawser_connection_resume(connection->engine, &command) :
+					  hawser_connection_submit(connection->engine, &command);
+		slot->came_back = false;
 	}
 }
 
@@ -179,8 +188,10 @@ static void connection_close(struct glue_connection *connection, u64 now_ms)
 	memalloc_noreclaim_restore(noreclaim);
 	connection->wants &= ~(HAWSER_WANT_CLOSE | HAWSER_WANT_FIN);
 	connection->wants |= hawser_connection_handle_closed(connection->engine, now_ms);
-	while (hawser_connection_poll_parked(connection->engine, &tag))
+	while (hawser_connection_poll_parked(connection->engine, &tag)) {
+		session->slots[tag].came_back = true;
 		connection_park(connection, &session->slots[tag], 0);
+	}
 	connection->wants |= HAWSER_WANT_REPORT;
 }
 

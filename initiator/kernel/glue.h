@@ -58,6 +58,7 @@ struct glue_slot {
 	u32 sent_end; /* TCP sequence number after the last byte sent without copying */
 	u16 attempts;
 	bool zero_copied;
+	bool came_back; /* from a closed connection: the target may yet go on with it */
 };
 
 /* A logical unit, as hostdata of its scsi_device: what is not yet known to be on stable storage. */
@@ -222,6 +223,10 @@ int glue_socket_check(struct glue_connection *connection);
 /* transfer.c */
 bool glue_transfer_receive(struct glue_connection *connection, u64 now_ms);
 bool glue_transfer_send(struct glue_connection *connection, u64 now_ms);
+
+/* digest.c */
+void glue_digest_sent(struct glue_connection *connection, struct page *page, u32 offset,
+		      u32 length);
 
 /* scatter.c */
 void glue_scatter_start(struct glue_slot *slot);

@@ -57,6 +57,7 @@ static int host_queue_command(struct Scsi_Host *host, struct scsi_cmnd *command)
 	slot = &session->slots[request->tag];
 	slot->command = command;
 	slot->attempts = 0;
+	slot->came_back = false;
 	if (command->cmnd[0] == SYNCHRONIZE_CACHE || command->cmnd[0] == SYNCHRONIZE_CACHE_16)
 		slot->writes_seen = atomic64_read(&disk->writes);
 	index = (queue + READ_ONCE(session->turn[queue])) % session->options.connection_count;
@@ -132,12 +133,12 @@ static void host_destroy_disk(struct scsi_device *sdev)
 static int host_configure_disk(struct scsi_device *sdev)
 {
 	struct glue_session *session = glue_session_of_host(sdev->host);
-	bool digest;
 
-	spin_lock_irq(&session->lock);
-	digest = session->snapshot.keys.data_digest;
-	spin_unlock_irq(&session->lock);
-	if (digest) /* a page that changes after its digest was computed would look like damage */
+	/*
+	 * A page that changes after its digest was computed would look like damage. Any later
+	 * login may agree to what is offered.
+	 */
+	if (session->options.offer.data_digest & 2)
 		blk_queue_flag_set(QUEUE_FLAG_STABLE_WRITES, sdev->request_queue);
 	blk_queue_dma_alignment(sdev->request_queue, 0); /* nothing here does DMA */
 	return 0;

@@ -80,6 +80,7 @@ static int shutdown_flush(struct glue_session *session, struct scsi_device *sdev
 	reinit_completion(&session->own_done);
 	slot->command = NULL;
 	slot->attempts = 0;
+	slot->came_back = false;
 	glue_park_add(session, slot, 0);
 	glue_session_kick(session);
 	/* Ends: at the latest with the grace; then the park and the connections give it back. */

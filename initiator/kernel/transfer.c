@@ -38,6 +38,8 @@ static bool transfer_feed(struct glue_connection *connection, const u8 *bytes, u
 			taken = min(place.length, length);
 			glue_scatter_copy(&connection->session->slots[place.tag], place.offset,
 					  bytes, taken);
+			if (place.digest)
+				hawser_connection_digest_placed(engine, bytes, taken);
 			connection->wants |= hawser_connection_handle_placed(engine, taken);
 		} else {
 			wants = 0;
@@ -177,6 +179,8 @@ static u32 transfer_send_one(struct glue_connection *connection,
 			*err = result ?: -EAGAIN;
 			break;
 		}
+		if (transmit->digest)
+			glue_digest_sent(connection, page, page_offset, result);
 		sent += result;
 		left -= result;
 		offset += result;
