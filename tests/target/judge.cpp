@@ -35,6 +35,7 @@ void Judge::from_initiator(uint32_t id, const Pdu& pdu, uint64_t now_ms) {
     if (pdu.kind() == Opcode::LoginRequest) return take_login_request(connection, pdu, now_ms);
     if (!connection.full_feature || connection.session == nullptr)
         return breach(33, "6.3", connection, "a PDU other than a Login Request during login");
+    connection.entered = true;
     if (connection.requests != 0 && connection.keys.error_recovery_level != 0 &&
         connection.session->keys.data_sequence_in_order &&
         connection.session->keys.max_outstanding_r2t != 1)
@@ -88,7 +89,8 @@ void Judge::lose(Connection& connection, uint64_t now_ms) {
     Session* session = connection.session;
     if (session == nullptr || !connection.full_feature) return;
     if (session->connections != 0) session->connections--;
-    if (connection.logout_sent || session->logged_out) return;
+    // A login that the initiator refused at its end never was a session to it.
+    if (connection.logout_sent || session->logged_out || !connection.entered) return;
     const uint64_t until_ms = now_ms + 1000 * uint64_t{session->keys.time2wait_s};
     if (session->wait_until_ms < until_ms) session->wait_until_ms = until_ms;
 }

@@ -85,6 +85,7 @@ public:
         uint32_t id = 0;
         bool open = false;
         bool full_feature = false;
+        bool entered = false;  // the initiator has sent something in it
         Session* session = nullptr;
         Keys keys;
         // login

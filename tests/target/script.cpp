@@ -133,7 +133,7 @@ bool Script::act_on_content(Play& play, const Action& action) {
     } else if (verb == "replace" || verb == "omit" || verb == "add" || verb == "text") {
         edit_text(play, action);
     } else if (verb == "inject") {
-        const Bytes stray(number_of(play, action, 0, 1), 0xa5);
+        const Bytes stray(number_of(play, action, 0, 1), 0x3a);  // an opcode that there is not
         m_stage.pass_bytes(play.connection, play.side, stray);
     } else if (verb == "truncate") {
         Bytes bytes = encode(play.pdu, m_stage.digests_of(play.connection), play.damage);

@@ -165,6 +165,7 @@ void apply_setting(Settings& settings, const std::string& name, const std::strin
         {"burst_bytes", &settings.burst_bytes},
         {"data_out_timeout_ms", &settings.data_out_timeout_ms},
         {"seed", &settings.seed},
+        {"first_stat_sn", &settings.first_stat_sn},
         {"challenge_bytes", &settings.chap.challenge_bytes},
         {"portal_group_tag", &group},
     };

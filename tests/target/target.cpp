@@ -15,7 +15,7 @@ uint32_t Target::open(uint64_t now) {
     now_ms = now;
     const uint32_t id = static_cast<uint32_t>(connections.size());
     connections.push_back(std::make_unique<Connection>(*this, id));
-    connections.back()->stat_sn = settings.seed * 77 + id * 1000;
+    connections.back()->stat_sn = settings.first_stat_sn + id * 1000;
     if (observer != nullptr) observer->opened(id, now);
     return id;
 }

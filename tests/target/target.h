@@ -50,6 +50,7 @@ struct Settings {
     bool extra_round = false;     // a login round more, without keys
     uint32_t data_out_timeout_ms = 2000;
     uint32_t seed = 1;
+    uint32_t first_stat_sn = 77;  // of the first connection; each further one begins 1000 higher
     ChapSettings chap;
 };
 
