@@ -99,9 +99,10 @@ private:
     }
 
     void parse_step() {
-        static const std::set<std::string> known = {"login",  "write", "read",  "write32", "read32",
-                                                    "flush",  "test",  "cdb",   "all",     "wait",
-                                                    "logout", "cut",   "settle"};
+        static const std::set<std::string> known = {
+            "login",     "write",     "read",      "write32",    "read32",    "flush",  "test",
+            "cdb",       "all",       "wait",      "logout",     "cut",       "settle", "abort",
+            "abort-set", "clear-set", "reset-lun", "warm-reset", "cold-reset"};
         if (m_words.size() < 2) fail(m_words[0] + ": what?");
         if (known.count(m_words[1]) == 0) fail("there is no step \"" + m_words[1] + "\"");
         const size_t numbers =

@@ -18,6 +18,9 @@
 //   run flush|test [connection C]   SYNCHRONIZE CACHE, TEST UNIT READY
 //   run cdb HEX [read|write BYTES] [connection C]
 //   start ...                       the same, without waiting
+//   run abort OPERATION [connection C]        ABORT TASK; waits for its result, unless started
+//   run abort-set|clear-set|reset-lun LUN [connection C]
+//   run warm-reset|cold-reset [connection C]
 //   run all                         waits for all that was started
 //   run wait MS, run logout, run cut C, run settle
 //   expect logged in|no login       at the end; a case without one expects the login
@@ -28,6 +31,8 @@
 //   expect status N [of OPERATION]  of the operation of this number (from 1) or of each
 //   expect response N [of OPERATION]
 //   expect residual N [of OPERATION], expect overflow N [of OPERATION]
+//   expect managed N response R     the result of the Nth task management function; or: error NAME
+//   expect aborted OPERATION        by task management
 //   expect sense KEY ASC ASCQ [of OPERATION]
 //   expect undone OPERATION         it does not complete
 //   expect sent PDU [times N[..M]] [where FIELD=VALUE]... [with KEY[=VALUE]]...

@@ -61,6 +61,7 @@ void Connection::take_command(const Pdu& pdu) {
     task->cmd_sn = cmd_sn;
     task->connection = this;
     task->cid = cid;
+    task->hung = pdu.hang;
     task->flags = command.flags;
     task->expected_length = command.expected_data_transfer_length.get();
     std::copy_n(command.lun, 8, task->lun.begin());
@@ -90,7 +91,7 @@ void Connection::take_command(const Pdu& pdu) {
 
 // What the task needs next: data, or the disk.
 void Connection::proceed(const std::shared_ptr<Task>& task) {
-    if (!task->ordered || task->executed || task->connection != this) return;
+    if (!task->ordered || task->executed || task->hung || task->connection != this) return;
     if (task->is_write()) {
         ask(*task);
         if (!task->bursts.empty()) return;

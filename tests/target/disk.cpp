@@ -112,13 +112,16 @@ Outcome Disk::inquiry(std::span<const uint8_t> cdb) const {
     Bytes data(4);
     data[1] = cdb[2];
     if (cdb[2] == 0x00) {
-        data.insert(data.end(), {0x00, 0x80, 0x83});
+        data.insert(data.end(), {0x00, 0x80, 0x83, 0xb0, 0xb1});
     } else if (cdb[2] == 0x80) {
         data.insert(data.end(), m_serial.begin(), m_serial.end());
     } else if (cdb[2] == 0x83) {
         const std::string name = "HAWSER  " + m_serial;  // T10 vendor identification
         data.insert(data.end(), {0x02, 0x01, 0x00, static_cast<uint8_t>(name.size())});
         data.insert(data.end(), name.begin(), name.end());
+    } else if (cdb[2] == 0xb0 || cdb[2] == 0xb1) {
+        data.resize(64);  // no limits, no medium that turns
+        if (cdb[2] == 0xb1) data[5] = 1;
     } else {
         return check_condition(k_illegal_request, 0x24, 0);
     }
@@ -149,7 +152,14 @@ Outcome Disk::mode_sense(std::span<const uint8_t> cdb) const {
         caching[1] = 18;
         caching[2] = 0x04;  // WCE
         data.insert(data.end(), caching.begin(), caching.end());
-    } else if (page != 0x0a && page != 0x1c) {
+    }
+    if (page == 0x0a || page == 0x3f) {
+        Bytes control(12);
+        control[0] = 0x0a;
+        control[1] = 10;
+        data.insert(data.end(), control.begin(), control.end());
+    }
+    if (page != 0x08 && page != 0x3f && page != 0x0a && page != 0x1c) {
         return check_condition(k_illegal_request, 0x24, 0);
     }
     if (ten)

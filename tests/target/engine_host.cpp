@@ -37,6 +37,14 @@ void EngineHost::start() {
     note(hawser_session_start(m_session, m_now_ms));
 }
 
+void EngineHost::manage(uint32_t index, uint8_t function, uint32_t tag, uint64_t lun) {
+    hawser_task_management request{};
+    request.tag = tag;
+    request.function = function;
+    request.lun[1] = static_cast<uint8_t>(lun);
+    note_port(index, hawser_connection_manage(m_ports[index].engine, &request, m_now_ms));
+}
+
 void EngineHost::logout() {
     note(hawser_session_logout(m_session, m_now_ms));
 }
@@ -56,6 +64,7 @@ void EngineHost::note_port(uint32_t index, uint32_t wants) {
     if (wants & HAWSER_WANT_TRANSMIT) port.transmit_due = true;
     if (wants & HAWSER_WANT_COMPLETION) port.completion_due = true;
     if (wants & HAWSER_WANT_REPORT) port.report_due = true;
+    if (wants & HAWSER_WANT_MANAGED) port.managed_due = true;
     if (wants & HAWSER_WANT_TIMEOUT) port.deadline_ms = hawser_connection_poll_timeout(port.engine);
     if (!(wants & HAWSER_WANT_WAKE)) return;
     const uint32_t waiters = hawser_session_window_waiters(m_session);
@@ -166,6 +175,9 @@ void EngineHost::carry_out(const hawser_order& order) {
         case HAWSER_ORDER_LOGOUT:
             return note_port(order.index,
                              hawser_connection_logout(engine, order.logout_reason, m_now_ms));
+        case HAWSER_ORDER_CONCLUDE:
+            return note_port(order.index,
+                             hawser_connection_conclude(engine, order.epoch, &order.scope));
         default:
             throw ScriptError("the host does not know order " + std::to_string(order.kind));
     }
@@ -175,7 +187,6 @@ void EngineHost::connect(const hawser_order& order) {
     Port& port = m_ports[order.index];
     port.open = port.up = true;
     port.fin = port.close_due = false;
-    port.incoming.clear();
     m_settled = false;
     note_port(order.index, hawser_connection_start_connect(port.engine, &order, m_now_ms));
     port.link = static_cast<int>(m_target.target.open(m_now_ms));

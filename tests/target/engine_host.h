@@ -29,6 +29,7 @@ struct Operation {
     Bytes sense;
     uint32_t attempts = 0;
     int tag = -1;
+    uint32_t home = 0;  // the connection that had it last
 };
 
 class EngineHost {
@@ -42,6 +43,9 @@ public:
     void start();
     void logout();
     void submit(Operation& operation);
+    // Asks for a task management function; its result comes to managed().
+    void manage(uint32_t index, uint8_t function, uint32_t tag, uint64_t lun);
+    const std::vector<hawser_managed>& managed() const { return m_managed; }
     // The network breaks a connection: what was on its way is gone, both sides see it.
     void cut(uint32_t index);
     // Lets time pass until `done` says so, for at most `ms`.
@@ -73,9 +77,9 @@ private:
         bool transmit_due = false;
         bool completion_due = false;
         bool report_due = false;
+        bool managed_due = false;
         uint64_t deadline_ms = HAWSER_NEVER;
         std::deque<int> queue;  // tags
-        Bytes incoming;
     };
 
     void note(uint32_t wants);
@@ -113,6 +117,7 @@ private:
     bool m_ended = false;
     uint32_t m_end_error = 0;
     std::vector<hawser_report> m_reports;
+    std::vector<hawser_managed> m_managed;
     std::vector<hawser_order> m_orders;
 };
 

@@ -43,6 +43,7 @@ void EngineHost::dispatch() {
         std::copy(operation.cdb.begin(), operation.cdb.end(), command.cdb);
         command.lun[1] = static_cast<uint8_t>(operation.lun);
         operation.attempts++;
+        operation.home = index;
         if (operation.direction == HAWSER_DATA_READ)
             std::fill(operation.buffer.begin(), operation.buffer.end(), uint8_t{0xee});
         note_port(index, hawser_connection_submit(m_ports[index].engine, &command));
@@ -76,20 +77,18 @@ void EngineHost::receive(uint32_t index) {
     const uint32_t link = static_cast<uint32_t>(port.link);
     const Connection& theirs = *target.find(link);
     const bool silent = theirs.silent_until_ms > m_now_ms;
-    const Bytes bytes = target.take_output(link);
-    if (!bytes.empty()) {
-        port.incoming.insert(port.incoming.end(), bytes.begin(), bytes.end());
-        const size_t most = chunk_bytes != 0 ? chunk_bytes : port.incoming.size();
-        while (!port.incoming.empty() && port.up) {
-            const size_t length = std::min(most, port.incoming.size());
-            const auto end = port.incoming.begin() + static_cast<long>(length);
-            const Bytes chunk(port.incoming.begin(), end);
-            port.incoming.erase(port.incoming.begin(), end);
-            feed(index, chunk);
+    bool any = false;
+    for (Bytes bytes = target.take_output(link); !bytes.empty() && port.up;
+         bytes = target.take_output(link)) {
+        const size_t most = chunk_bytes != 0 ? chunk_bytes : bytes.size();
+        for (size_t at = 0; at < bytes.size(); at += most) {
+            const size_t end = std::min(bytes.size(), at + most);
+            feed(index, Bytes(bytes.begin() + static_cast<long>(at),
+                              bytes.begin() + static_cast<long>(end)));
         }
-        m_moved = true;
-        return;
+        any = m_moved = true;
     }
+    if (any) return;
     // A FIN of ours is answered with one when all is said.
     const bool over = target.wants_close(link) || (port.fin && !silent);
     if (!over || (silent && !target.wants_reset(link))) return;
@@ -172,6 +171,10 @@ void EngineHost::poll(uint32_t index) {
         m_moved = true;
     }
     port.completion_due = false;
+    for (hawser_managed managed{};
+         port.managed_due && hawser_connection_poll_managed(port.engine, &managed);)
+        m_managed.push_back(managed);
+    port.managed_due = false;
     if (!port.report_due) return;
     port.report_due = false;
     for (uint32_t tag = 0; hawser_connection_poll_parked(port.engine, &tag);)

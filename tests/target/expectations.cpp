@@ -90,6 +90,10 @@ private:
                 fail(fmt::format("{} reinstatements", host.snapshot().reinstatements));
         } else if (kind == "sent" || kind == "not") {
             check_sent(kind == "sent");
+        } else if (kind == "managed") {
+            check_managed();
+        } else if (kind == "aborted") {
+            m_aborted.insert(number(1));
         } else if (kind == "undone") {
             m_undone.insert(number(1));
         } else {
@@ -117,6 +121,21 @@ private:
             seen += " " + name_of_error(report.error);
         }
         fail("no connection was lost with " + word(1) + (seen.empty() ? "" : ", but with" + seen));
+    }
+
+    void check_managed() {
+        const auto& managed = m_outcomes.host.managed();
+        const uint64_t index = number(1);
+        if (index == 0 || index > managed.size())
+            return fail(fmt::format("there are {} results", managed.size()));
+        const hawser_managed& result = managed[index - 1];
+        if (word(2) == "error") {
+            if (result.error != error_of(word(3)))
+                fail("its error is " + name_of_error(result.error));
+        } else if (result.error != 0 || result.response != number(3)) {
+            fail(
+                fmt::format("error {}, response {}", name_of_error(result.error), result.response));
+        }
     }
 
     void check_sent(bool wanted) {
@@ -203,7 +222,10 @@ private:
             const bool undone = m_undone.count(i + 1) != 0;
             if (operation.done == undone)
                 fail(operation.words + (undone ? "completed" : "did not complete"));
-            if (!operation.done || m_judged.count(i) != 0) continue;
+            const bool aborted = m_aborted.count(i + 1) != 0;
+            if (operation.done && (operation.completion.aborted != 0) != aborted)
+                fail(operation.words + (aborted ? "was not aborted" : "was aborted"));
+            if (!operation.done || aborted || m_judged.count(i) != 0) continue;
             if (operation.completion.response != 0 || operation.completion.status != 0)
                 fail(fmt::format("{}: response {}, status {}", operation.words,
                                  operation.completion.response, operation.completion.status));
@@ -216,6 +238,7 @@ private:
     const Words* m_words = nullptr;
     std::string m_place;
     std::set<uint64_t> m_undone;
+    std::set<uint64_t> m_aborted;
     std::set<size_t> m_judged;
 };
 

@@ -67,6 +67,8 @@ public:
     };
     struct Session {
         std::string isid;
+        std::string initiator;
+        bool discovery = false;
         uint16_t tsih = 0;
         Keys keys;
         bool known = false;
@@ -169,7 +171,6 @@ private:
     std::map<uint32_t, Connection> m_connections;
     std::vector<std::unique_ptr<Session>> m_sessions;
     std::map<uint64_t, std::pair<Session*, uint32_t>> m_aborts;  // tag: what a TMF will end
-    std::string m_isid;
     std::vector<Breach> m_breaches;
 };
 

@@ -64,9 +64,15 @@ void Judge::check_first_request(Connection& connection, const Pdu& pdu, uint64_t
     const auto& request = pdu.as<wire::LoginRequest>();
     const std::string isid = hex_of(request.isid, 6);
     const uint16_t tsih = request.tsih.get();
-    if (!m_isid.empty() && m_isid != isid)
-        breach(40, "11.12.5", connection, "the ISID is another one than before");
-    m_isid = isid;
+    // A session that broke comes back under its ISID.
+    const Pairs pairs = read_text(pdu.data);
+    const std::string* name = find_value(pairs, "InitiatorName");
+    for (const auto& session : m_sessions) {
+        const bool broken = session->connections == 0 && !session->logged_out &&
+                            !session->discovery && session->connections_ever != 0;
+        if (broken && name != nullptr && session->initiator == *name && session->isid != isid)
+            breach(40, "11.12.5", connection, "the ISID is another one than before");
+    }
     const auto same = std::find_if(m_sessions.begin(), m_sessions.end(), [&](const auto& session) {
         return session->isid == isid && (tsih == 0 || session->tsih == tsih);
     });
@@ -213,6 +219,8 @@ void Judge::enter_session(Connection& connection, const wire::LoginResponse& res
         auto session = std::make_unique<Session>();
         session->isid = hex_of(connection.first.isid, 6);
         session->tsih = tsih;
+        session->initiator = connection.proposed["InitiatorName"];
+        session->discovery = connection.proposed["SessionType"] == "Discovery";
         session->keys = connection.keys;
         session->next_cmd_sn = connection.first.cmd_sn.get();
         session->max_cmd_sn = response.max_cmd_sn.get();

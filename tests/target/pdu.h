@@ -32,6 +32,7 @@ struct Pdu {
     Bytes header = Bytes(wire::k_bhs_bytes);
     Bytes ahs;
     Bytes data;
+    bool hang = false;          // a script's word to the target: take it, but do not begin
     bool data_damaged = false;  // as received: the data digest does not match
 
     template <typename T>

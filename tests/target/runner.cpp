@@ -96,9 +96,41 @@ private:
             if (step.waits) m_host->run_until([&] { return m_host->ended(); }, k_step_ms);
         } else if (verb == "cut") {
             m_host->cut(static_cast<uint32_t>(number(step, 1)));
-        } else {
+        } else if (!take_task_management(step)) {
             begin_operation(step);
         }
+    }
+
+    bool take_task_management(const Step& step) {
+        const std::pair<const char*, uint8_t> functions[] = {
+            {"abort", HAWSER_FUNCTION_ABORT_TASK},
+            {"abort-set", HAWSER_FUNCTION_ABORT_TASK_SET},
+            {"clear-set", HAWSER_FUNCTION_CLEAR_TASK_SET},
+            {"reset-lun", HAWSER_FUNCTION_LOGICAL_UNIT_RESET},
+            {"warm-reset", HAWSER_FUNCTION_TARGET_WARM_RESET},
+            {"cold-reset", HAWSER_FUNCTION_TARGET_COLD_RESET},
+        };
+        for (const auto& [name, function] : functions) {
+            if (step.words[0] != name) continue;
+            uint32_t index = 0;
+            uint32_t tag = 0;
+            if (function == HAWSER_FUNCTION_ABORT_TASK) {
+                const uint64_t of = number(step, 1);
+                if (of == 0 || of > m_operations.size())
+                    throw ScriptError(step.place + ": there is no operation of this number");
+                index = m_operations[of - 1]->home;
+                tag = static_cast<uint32_t>(m_operations[of - 1]->tag);
+            }
+            for (size_t i = 0; i + 1 < step.words.size(); i++)
+                if (step.words[i] == "connection")
+                    index = static_cast<uint32_t>(number(step, i + 1));
+            const size_t before = m_host->managed().size();
+            m_host->manage(index, function, tag, number(step, 1));
+            if (step.waits)
+                m_host->run_until([&] { return m_host->managed().size() > before; }, k_step_ms);
+            return true;
+        }
+        return false;
     }
 
     void wait_for_all() {
@@ -183,7 +215,8 @@ private:
         const bool transfer =
             operation.cdb[0] == 0x2a || operation.cdb[0] == 0x28 || operation.cdb[0] == 0x7f;
         if (!operation.done || operation.completion.response != 0 || !transfer ||
-            operation.completion.status != 0 || operation.completion.residual != 0)
+            operation.completion.aborted || operation.completion.status != 0 ||
+            operation.completion.residual != 0)
             return;
         uint64_t block = 0;
         const bool big = operation.cdb[0] == 0x7f;

@@ -101,6 +101,8 @@ bool Script::act_on_way(Play& play, const Action& action, uint64_t now_ms) {
     } else if (verb == "pass") {
         if (!play.gone) pass(play);
         play.gone = true;
+    } else if (verb == "hang") {
+        play.pdu.hang = true;
     } else if (verb == "delay") {
         wait(m_waiting, now_ms + number_of(play, action, 0, 0));
     } else if (verb == "hold") {

@@ -12,6 +12,7 @@
 //
 //   drop                      it does not arrive
 //   pass                      it goes now, and what follows comes after it
+//   hang, wake                a command is taken, and begins only when a later line wakes it
 //   delay MS                  it arrives later; what follows it does not wait
 //   hold, release [reversed]  it waits, until a later line lets all go that wait
 //   reorder                   it arrives after the next one of its direction and connection

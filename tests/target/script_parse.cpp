@@ -14,7 +14,7 @@ namespace {
 constexpr const char* k_verbs[] = {
     "drop",    "pass",   "delay", "hold",     "release", "reorder", "split", "duplicate", "set",
     "corrupt", "inject", "omit",  "truncate", "replace", "add",     "text",  "reject",    "answer",
-    "send",    "close",  "reset", "silence",  "window",  "restart", "keys"};
+    "send",    "close",  "reset", "silence",  "window",  "restart", "keys",  "hang",      "wake"};
 
 Condition parse_condition(const std::string& word) {
     const size_t equals = word.find('=');

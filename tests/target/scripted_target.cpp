@@ -130,6 +130,8 @@ void ScriptedTarget::silence(uint32_t connection, uint64_t until_ms) {
 bool ScriptedTarget::command(const std::string& verb, const Words& words) {
     if (verb == "restart") {
         target.restart();
+    } else if (verb == "wake") {
+        target.wake();
     } else if (verb == "window") {
         target.settings.window = static_cast<uint32_t>(parse_integer(words[0]).value_or(1));
     } else if (verb == "keys") {

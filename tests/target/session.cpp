@@ -89,6 +89,16 @@ void Target::lose_connection(Connection& connection) {
     if (session->connections.empty() && session->lost.empty()) sessions.erase(session->tsih);
 }
 
+void Target::wake() {
+    for (auto& [tsih, session] : sessions) {
+        const auto tasks = session->tasks;
+        for (const auto& [itt, task] : tasks) {
+            task->hung = false;
+            if (task->connection != nullptr) task->connection->proceed(task);
+        }
+    }
+}
+
 void Target::restart() {
     for (const auto& connection : connections) {
         if (connection->closed) continue;

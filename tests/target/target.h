@@ -97,6 +97,7 @@ struct Task {
     uint16_t cid = 0;                  // of that connection, or of the lost one
     bool ordered = false;              // its CmdSN's turn has come
     bool executed = false;
+    bool hung = false;  // a script keeps it from beginning
 
     // a write
     Bytes data;
@@ -280,6 +281,7 @@ public:
     void forget_tasks(Session& session, uint16_t cid, const Connection* of);
     void order(Session& session);
     void open_window(Session& session);
+    void wake();     // what hung goes on
     void restart();  // as after a crash: nobody gets a FIN, sessions are forgotten
 
     Settings settings;
