@@ -210,8 +210,10 @@ uint32_t Login::handle_status(const wire::LoginResponse& header, std::span<const
     uint32_t error = login_detail::error_of_status(static_cast<uint16_t>(m_detail));
     if (error == HAWSER_ERROR_LOGIN_REDIRECTED) take_redirect(text);
     if (error == HAWSER_ERROR_LOGIN_INITIATOR_ERROR && m_state == LoginState::Security &&
-        m_chap.avoid_algorithm())
+        m_chap.avoid_algorithm()) {
+        m_detail = 0;
         return HAWSER_ERROR_LOGIN_CHAP_ALGORITHM;
+    }
     return error;
 }
 

@@ -65,14 +65,19 @@ until both; do sleep 1; done
 say "logged in again"
 echo 3 > /proc/sys/vm/drop_caches
 dd if=/dev/sda bs=64k count=64 2>/dev/null | cmp - /tmp/noise && say "data is the same"
-search() {{ grep -rlF -f /tmp/secrets "$@" 2>/dev/null; }}
+# busybox's grep reads a line up to its first NUL.
+search() {{
+    find "$@" -type f 2>/dev/null | while read -r f; do
+        tr '\0' '\n' < "$f" 2>/dev/null | grep -qF -f /tmp/secrets && echo "$f"
+    done
+}}
 dmesg > /tmp/dmesg
 for f in $(search /tmp/dmesg /run /proc/cmdline /proc/keys /proc/[0-9]*/cmdline \
-    /proc/[0-9]*/environ /sys/devices/hawser /sys/module /sys/class/iscsi_session/*/ \
-    /sys/class/iscsi_connection/*/ /sys/class/scsi_host/*/ /dev/kmsg.none); do
-    case $f in */devices/hawser/ibft) ;; *) say "secret in $f" ;; esac
+    /proc/[0-9]*/environ /sys/devices/hawser /sys/module/hawser /sys/class/iscsi_session/ \
+    /sys/class/iscsi_connection/ /sys/class/scsi_host/); do
+    [ "$f" = /sys/devices/hawser/ibft ] || say "secret in $f"
 done
-search /sys/firmware/acpi/tables/iBFT > /dev/null && say "the search can see"
+[ -n "$(search /sys/firmware/acpi/tables/iBFT)" ] && say "the search can see"
 hawser disconnect hawser0
 say done
 )sh";
