@@ -57,6 +57,7 @@ void Host::take_orders() {
             m_ended = true;
             m_end_error = order.error;
         } else if (order.kind >= HAWSER_ORDER_RELEASE) {
+            dispatch_parked();
             dispatch();
         } else {
             Port& port = *m_ports.at(order.index);
@@ -178,6 +179,7 @@ void Host::give_report(const hawser_report& report) {
         if (m_scenario.canary == Canary::EarlyLogin) next.time2wait_s = 0;
         hawser_session_handle_report(m_session, &next, m_world.now_ms());
         take_orders();
+        dispatch_parked();
     });
 }
 
@@ -238,9 +240,9 @@ hawser_session_snapshot Host::snapshot() const {
 std::string Host::describe() const {
     hawser_window window{};
     hawser_session_window(m_session, &window);
-    std::string text = fmt::format("session state {}, window {} {} {}, {} wait, {} in flight;",
-                                   snapshot().state, window.cmd_sn, window.exp_cmd_sn,
-                                   window.max_cmd_sn, m_waiting.size(), m_in_flight);
+    std::string text = fmt::format(
+        "session state {}, window {} {} {}, {} wait of {};", snapshot().state, window.cmd_sn,
+        window.exp_cmd_sn, window.max_cmd_sn, m_waiting.size() + m_parked.size(), unfinished());
     for (const auto& port : m_ports) {
         hawser_counters counters{};
         hawser_connection_counters(port->connection, &counters);

@@ -23,7 +23,7 @@ public:
     void logout();
     void submit(std::unique_ptr<Operation> operation);
 
-    size_t unfinished() const { return m_waiting.size() + m_in_flight; }
+    size_t unfinished() const;
     uint64_t oldest_us() const;
     bool ended() const { return m_ended; }
     uint32_t end_error() const { return m_end_error; }
@@ -79,7 +79,10 @@ private:
     void take_parked(Port& port);
     void complete(const hawser_completion& completion);
     void dispatch();
-    void give(Port& port, uint32_t tag, std::unique_ptr<Operation> operation);
+    void dispatch_parked();
+    void give(Port& port, uint32_t tag);
+    uint32_t start_or_resume(Port& port, const hawser_command& command, Operation& operation);
+    Port* any_port();
 
     World& m_world;
     Network& m_network;
@@ -92,7 +95,7 @@ private:
     std::deque<hawser_report> m_reports;
     std::deque<std::unique_ptr<Operation>> m_waiting;
     std::vector<std::unique_ptr<Operation>> m_tags;
-    size_t m_in_flight = 0;
+    std::deque<uint32_t> m_parked;  // tags
     uint64_t m_session_timer_ms = HAWSER_NEVER;
     uint64_t m_wait_until_ms = 0;  // Time2Wait, as we reckon it
     bool m_lost = false;           // since the last leading login

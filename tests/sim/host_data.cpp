@@ -17,6 +17,11 @@ void Host::submit(std::unique_ptr<Operation> operation) {
     dispatch();
 }
 
+size_t Host::unfinished() const {
+    const auto free = std::count(m_tags.begin(), m_tags.end(), nullptr);
+    return m_waiting.size() + m_tags.size() - static_cast<size_t>(free);
+}
+
 uint64_t Host::oldest_us() const {
     uint64_t oldest = m_world.now_us();
     for (const auto& operation : m_waiting) oldest = std::min(oldest, operation->started_us);
@@ -25,43 +30,67 @@ uint64_t Host::oldest_us() const {
     return oldest;
 }
 
+Host::Port* Host::any_port() {
+    std::vector<Port*> able;
+    for (const auto& port : m_ports) {
+        if (hawser_connection_accepts(port->connection)) able.push_back(port.get());
+    }
+    return able.empty() ? nullptr : able[m_world.random.next() % able.size()];
+}
+
 // Commands go anywhere that takes them, as block layer queues would.
 void Host::dispatch() {
     while (!m_waiting.empty()) {
         const auto free = std::find(m_tags.begin(), m_tags.end(), nullptr);
-        std::vector<Port*> able;
-        for (const auto& port : m_ports) {
-            if (hawser_connection_accepts(port->connection)) able.push_back(port.get());
-        }
-        if (free == m_tags.end() || able.empty()) return;
-        Port& port = *able[m_world.random.next() % able.size()];
-        auto operation = std::move(m_waiting.front());
+        Port* port = any_port();
+        if (free == m_tags.end() || port == nullptr) return;
+        *free = std::move(m_waiting.front());
         m_waiting.pop_front();
-        give(port, static_cast<uint32_t>(free - m_tags.begin()), std::move(operation));
+        give(*port, static_cast<uint32_t>(free - m_tags.begin()));
     }
 }
 
-void Host::give(Port& port, uint32_t tag, std::unique_ptr<Operation> operation) {
+// Those that came back: the control thread gives them out, once it knows of all that was reported.
+void Host::dispatch_parked() {
+    while (!m_parked.empty() && m_reports.empty() && snapshot().state == HAWSER_SESSION_LOGGED_IN) {
+        Port* port = any_port();
+        if (port == nullptr) return;
+        const uint32_t tag = m_parked.front();
+        m_parked.pop_front();
+        give(*port, tag);
+    }
+}
+
+void Host::give(Port& port, uint32_t tag) {
+    Operation& operation = *m_tags[tag];
     hawser_command command{};
     command.tag = tag;
-    command.length = static_cast<uint32_t>(operation->buffer.size());
+    command.length = static_cast<uint32_t>(operation.buffer.size());
     command.task_attribute = 1;
     command.cdb_length = 10;
-    const bool write = operation->kind == Operation::Kind::Write;
-    if (operation->kind == Operation::Kind::Synchronize) {
+    const bool write = operation.kind == Operation::Kind::Write;
+    if (operation.kind == Operation::Kind::Synchronize) {
         command.cdb[0] = 0x35;
     } else {
         command.direction = write ? HAWSER_DATA_WRITE : HAWSER_DATA_READ;
         command.cdb[0] = write ? 0x2a : 0x28;
-        if (!write) std::fill(operation->buffer.begin(), operation->buffer.end(), 0xee);
+        // What was acknowledged of a read that goes on does not come again.
+        const bool goes_on = operation.parked && snapshot().keys.error_recovery_level == 2;
+        if (!write && !goes_on)
+            std::fill(operation.buffer.begin(), operation.buffer.end(), uint8_t{0xee});
     }
     for (int i = 0; i < 4; i++)
-        command.cdb[2 + i] = static_cast<uint8_t>(operation->first >> (24 - 8 * i));
-    command.cdb[8] = static_cast<uint8_t>(operation->count);
-    operation->attempts++;
-    m_tags[tag] = std::move(operation);
-    m_in_flight++;
-    after(port, hawser_connection_submit(port.connection, &command));
+        command.cdb[2 + i] = static_cast<uint8_t>(operation.first >> (24 - 8 * i));
+    command.cdb[8] = static_cast<uint8_t>(operation.count);
+    operation.attempts++;
+    after(port, start_or_resume(port, command, operation));
+}
+
+uint32_t Host::start_or_resume(Port& port, const hawser_command& command, Operation& operation) {
+    const bool came_back = operation.parked;
+    operation.parked = false;
+    if (!came_back) return hawser_connection_submit(port.connection, &command);
+    return hawser_connection_resume(port.connection, &command);
 }
 
 void Host::arm(Port& port) {
@@ -97,6 +126,9 @@ void Host::pump(Port& port) {
         size_t length = std::min(bytes.size(), room);
         if (m_world.random.chance(10)) length = m_world.random.between(1, length);
         bytes.resize(length);
+        if (next.digest != 0 && length > next.bytes_length)
+            hawser_connection_digest_sent(port.connection, bytes.data() + next.bytes_length,
+                                          static_cast<uint32_t>(length) - next.bytes_length);
         port.link->send(k_initiator, bytes);
         after(port, hawser_connection_handle_transmitted(
                         port.connection, static_cast<uint32_t>(length), m_world.now_ms()));
@@ -115,6 +147,8 @@ uint32_t Host::place(Port& port, const Bytes& bytes, uint32_t used) {
     size_t offset = where.offset;
     if (m_scenario.canary == Canary::WrongPlace && offset >= k_block_bytes) offset -= k_block_bytes;
     std::memcpy(operation->buffer.data() + offset, bytes.data() + used, length);
+    if (where.digest != 0)
+        hawser_connection_digest_placed(port.connection, bytes.data() + used, length);
     after(port, hawser_connection_handle_placed(port.connection, length));
     return length;
 }
@@ -150,7 +184,7 @@ void Host::take_completions(Port& port) {
 void Host::complete(const hawser_completion& completion) {
     auto operation = std::move(m_tags.at(completion.tag));
     m_world.require(operation != nullptr, "a task comes back once");
-    m_in_flight--;
+    m_world.require(!operation->parked, "a task that came back does not complete");
     if (completion.response != 0 || completion.status != 0) {
         m_world.counts["commands refused and sent again"]++;
         m_waiting.push_back(std::move(operation));
@@ -165,19 +199,16 @@ void Host::complete(const hawser_completion& completion) {
 void Host::take_parked(Port& port) {
     uint32_t tag = 0;
     while (hawser_connection_poll_parked(port.connection, &tag)) {
-        auto operation = std::move(m_tags.at(tag));
-        m_world.require(operation != nullptr, "a task parks once");
-        m_in_flight--;
+        const auto& operation = m_tags.at(tag);
+        m_world.require(operation != nullptr && !operation->parked, "a task parks once");
+        operation->parked = true;
         m_world.counts["commands parked"]++;
         if (m_scenario.canary == Canary::LostWrite && operation->kind == Operation::Kind::Write) {
             m_workload.succeed(*operation);
+            m_tags[tag].reset();
             continue;
         }
-        if (m_scenario.canary == Canary::ForgottenTask) {
-            m_in_flight++;
-            continue;
-        }
-        m_waiting.push_front(std::move(operation));
+        if (m_scenario.canary != Canary::ForgottenTask) m_parked.push_back(tag);
     }
 }
 

@@ -22,6 +22,7 @@ struct Operation {
     Bytes buffer;  // the command's data, of exactly its length
     uint64_t started_us = 0;
     uint32_t attempts = 0;
+    bool parked = false;  // it came back, and keeps its tag until it is done
 };
 
 class Workload {
