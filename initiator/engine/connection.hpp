@@ -184,6 +184,7 @@ private:
     bool fill_snack();
     void append_snack(uint8_t type, uint32_t itt, uint32_t ttt, uint32_t begin, uint32_t length,
                       const uint8_t* lun);
+    void release_status(Task& task);
     void forget_snacks(Task& task);
     bool awaits_resent() const { return m_data_requests != 0 || m_statuses.first_hole().length; }
     uint32_t ask_again(uint64_t now_ms);

@@ -129,7 +129,7 @@ uint32_t Connection::receive_some(const uint8_t* from, uint32_t left, bool& whol
             // 13.1: the digest covers the padding as well.
             if (m_digest_left != 0) m_receive_crc = hawser_crc32c(m_receive_crc, from, step);
             const uint32_t of_digest = min_of(m_digest_left, left - step);
-            __builtin_memcpy(&m_digest[wire::k_digest_bytes - m_digest_left], from + step,
+            __builtin_memcpy(m_digest.data() + wire::k_digest_bytes - m_digest_left, from + step,
                              of_digest);
             m_digest_left -= of_digest;
             whole = m_padding_left == 0 && m_digest_left == 0;

@@ -246,6 +246,7 @@ uint32_t Connection::complete(Task& task, const TaskStatus& status) {
     task.completion.read_residual = read.told(true);
     drop_sequences(task);
     forget_snacks(task);
+    release_status(task);
     if (m_transmit_task == &task) {
         task.completion_deferred = true;  // its pages are in the socket's hands until the PDU ends
         return 0;

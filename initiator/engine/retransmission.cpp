@@ -138,8 +138,7 @@ uint32_t Connection::settle_data(Task& task) {
         wants |= HAWSER_WANT_TIMEOUT;
     }
     if (!task.status_held || task.data_requested) return wants;
-    task.status_held = false;
-    m_statuses.release(task.held_stat_sn);
+    release_status(task);
     return wants | complete(task, task.held);
 }
 
@@ -150,6 +149,13 @@ uint32_t Connection::hold_status(Task& task, const wire::ScsiResponse& response,
     task.held_stat_sn = wire::StatSn(response.stat_sn.get());
     task.held_data_sn = wire::DataSn(response.exp_data_sn.get());
     return request_data(task);
+}
+
+// Its data is here, or nobody waits for it any more: it may be acknowledged.
+void Connection::release_status(Task& task) {
+    if (!task.status_held) return;
+    task.status_held = false;
+    m_statuses.release(task.held_stat_sn);
 }
 
 void Connection::forget_snacks(Task& task) {
@@ -286,8 +292,7 @@ uint32_t Connection::handle_recoverable_reject(const wire::Reject& reject) {
         // 7.8 a.1: a CHECK CONDITION follows. a.2: where the status is here already, it is the end,
         // and what it says of the data is not true; the host sends the command again.
         if (!task->status_held) return 0;
-        task->status_held = false;
-        m_statuses.release(task->held_stat_sn);
+        release_status(*task);
         return complete(*task, {.response = HAWSER_RESPONSE_DATA_LOST});
     }
     return fail(HAWSER_ERROR_REJECTED, reject.reason);

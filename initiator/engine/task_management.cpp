@@ -189,7 +189,7 @@ uint32_t Connection::abort_task(Task& task) {
     task.completion.aborted = 1;
     drop_sequences(task);
     forget_snacks(task);
-    task.status_held = false;
+    release_status(task);
     task.retry_wanted = false;
     if (m_receive_task == &task) {
         // The rest of this Data-In goes where it hurts nobody.

@@ -23,7 +23,8 @@ void StreamHost::control() {
                 m_ended = true;
             }
             FUZZ_CHECK(!m_ended || order.kind == HAWSER_ORDER_ENDED, "nothing follows the end");
-            if (order.kind < HAWSER_ORDER_RELEASE) m_sides.at(order.index).orders.push_back(order);
+            if (order.kind < HAWSER_ORDER_RELEASE || order.kind > HAWSER_ORDER_ENDED)
+                m_sides.at(order.index).orders.push_back(order);
         }
         for (Side& side : m_sides) {
             while (!side.orders.empty()) {
@@ -63,6 +64,9 @@ void StreamHost::obey(const hawser_order& order) {
             return after(order.index, hawser_connection_recover(connection, order.cid, m_now_ms));
         case HAWSER_ORDER_PROCEED:
             return after(order.index, hawser_connection_proceed(connection));
+        case HAWSER_ORDER_CONCLUDE:
+            return after(order.index,
+                         hawser_connection_conclude(connection, order.epoch, &order.scope));
         default:
             return after(order.index,
                          hawser_connection_logout(connection, order.logout_reason, m_now_ms));
@@ -141,6 +145,7 @@ void StreamHost::finish() {
     for (const Side& side : m_sides) {
         hawser_counters counters{};
         hawser_connection_counters(side.connection, &counters);
+        FUZZ_CHECK(side.functions == 0, "every function has its result");
         FUZZ_CHECK(!side.open && counters.tasks == 0, "nothing is left on a connection");
         FUZZ_CHECK(counters.state == HAWSER_CONNECTION_FREE, "a closed connection is free");
     }

@@ -58,6 +58,7 @@ private:
         bool lost = false;       // LOST or LOGGED_OUT was told in this episode
         bool logged_in = false;  // LOGGED_IN was told in this episode
         bool logout_sent = false;
+        uint32_t functions = 0;  // of task management, whose result is still to come
         bool has_cmd_sn = false;
         uint32_t last_cmd_sn = 0;
         int login_stage = -1;  // of the request that waits for an answer
@@ -77,11 +78,13 @@ private:
     void disturb(Input& input, uint32_t index);
     void pass_time(uint32_t ms);
     void speak(Input& input, uint32_t index);
+    void manage(Input& input, uint32_t index);
 
     // stream_rules.cpp: what has to hold
     void after(uint32_t index, uint32_t wants);
     void take_completions(uint32_t index, bool told);
     void take_parked(uint32_t index);
+    void take_managed(uint32_t index, bool told);
     void take_reports(uint32_t index, bool told);
     void check_good(const HostTask& task, const hawser_completion& completion);
     void check_wake_ups();
@@ -89,6 +92,7 @@ private:
     void take_command(uint32_t index, const wire::ScsiCommand& pdu);
     void take_data_out(uint32_t index, const wire::DataOut& pdu);
     void take_login(uint32_t index, const wire::LoginRequest& pdu);
+    void take_function(uint32_t index, const wire::TaskManagementRequest& pdu);
 
     // stream_control.cpp: the control thread, its messages, and the end
     void control();
@@ -109,6 +113,7 @@ private:
     uint64_t m_now_ms = 1000;
     uint32_t m_exp_cmd_sn = 1;
     bool m_ended = false;
+    bool m_managed = false;  // a function was asked for
 };
 
 }  // namespace hawser::fuzz

@@ -23,6 +23,7 @@ void StreamHost::after(uint32_t index, uint32_t wants) {
     }
     take_completions(index, wants & HAWSER_WANT_COMPLETION);
     take_parked(index);
+    take_managed(index, wants & HAWSER_WANT_MANAGED);
     take_reports(index, wants & HAWSER_WANT_REPORT);
 }
 
@@ -36,7 +37,10 @@ void StreamHost::take_completions(uint32_t index, bool told) {
         uint32_t sum = 0;
         for (uint32_t i = 0; i < completion.sense_length; i++) sum += completion.sense[i];
         FUZZ_CHECK(sum <= 255 * HAWSER_SENSE_MAX, "sense can be read");
-        check_good(task, completion);
+        if (completion.aborted)
+            FUZZ_CHECK(m_managed, "nothing is aborted of itself");
+        else
+            check_good(task, completion);
         forget(completion.tag);
     }
 }
@@ -52,6 +56,14 @@ void StreamHost::check_good(const HostTask& task, const hawser_completion& compl
     const std::vector<bool>& moved = read ? task.placed : task.sent;
     const auto end = moved.begin() + claimed;
     FUZZ_CHECK(std::find(moved.begin(), end, false) == end, "what counts as moved has moved");
+}
+
+void StreamHost::take_managed(uint32_t index, bool told) {
+    hawser_managed managed{};
+    while (hawser_connection_poll_managed(m_sides[index].connection, &managed)) {
+        FUZZ_CHECK(told, "a result is announced");
+        FUZZ_CHECK(m_sides[index].functions-- != 0, "a function has one result");
+    }
 }
 
 void StreamHost::take_parked(uint32_t index) {
@@ -82,6 +94,9 @@ void StreamHost::take_reports(uint32_t index, bool told) {
                 break;
             case HAWSER_REPORT_LOGOUT_REQUESTED:
                 FUZZ_CHECK(side.open && side.logged_in && !side.lost, "a logout is asked in time");
+                break;
+            case HAWSER_REPORT_TASKS_ENDED:
+                FUZZ_CHECK(side.open && m_managed, "a function was asked for");
                 break;
             default:
                 FUZZ_CHECK(report.kind == HAWSER_REPORT_CLOSED && !side.open, "closed at the end");
@@ -128,6 +143,9 @@ void StreamHost::take_outgoing(uint32_t index) {
                 if (header.initiator_task_tag.get() != wire::k_reserved_tag)
                     side.peer.nop_itt = header.initiator_task_tag.get();
                 break;
+            case wire::Opcode::TaskManagementRequest:
+                take_function(index, *reinterpret_cast<const wire::TaskManagementRequest*>(at));
+                break;
             default:
                 FUZZ_CHECK(header.kind() == wire::Opcode::LogoutRequest, "only known PDUs go out");
                 side.logout_sent = true;
@@ -169,6 +187,17 @@ void StreamHost::take_data_out(uint32_t index, const wire::DataOut& pdu) {
     FUZZ_CHECK(task.command.direction == HAWSER_DATA_WRITE, "only a write gives data");
     FUZZ_CHECK(end <= task.command.length, "Data-Out lies in the command's data");
     task.seen.promised = std::max(task.seen.promised, end);
+}
+
+void StreamHost::take_function(uint32_t index, const wire::TaskManagementRequest& pdu) {
+    Side& side = m_sides[index];
+    const uint8_t function = pdu.function & 0x7f;
+    FUZZ_CHECK(m_managed, "a function was asked for");
+    FUZZ_CHECK(pdu.opcode & wire::k_immediate, "a function is immediate");
+    FUZZ_CHECK((function == HAWSER_FUNCTION_ABORT_TASK) ==
+                   (pdu.referenced_task_tag.get() != wire::k_reserved_tag),
+               "only ABORT TASK names a task");
+    side.peer.function_itt = pdu.initiator_task_tag.get();
 }
 
 void StreamHost::take_login(uint32_t index, const wire::LoginRequest& pdu) {

@@ -122,7 +122,10 @@ void StreamPeer::say_other(Input& input, uint8_t kind) {
         wire::TextResponse pdu;
         append(input, pdu, true, pattern(64, 65));
     } else if (kind == 3) {
-        append(input, wire::TaskManagementResponse{}, true);
+        wire::TaskManagementResponse pdu;
+        pdu.initiator_task_tag = function_itt;
+        pdu.response = static_cast<uint8_t>(std::max(0, input.byte() % 16 - 8));
+        append(input, pdu, true);
     } else {
         wire::LoginResponse pdu;
         pdu.initiator_task_tag = 0xf100u | index;

@@ -48,7 +48,8 @@ public:
     uint32_t exp_cmd_sn = 1;
     uint32_t window = 16;
     uint32_t max_burst = 16384;
-    uint32_t nop_itt = 0xffffffff;  // of the last ping that came
+    uint32_t nop_itt = 0xffffffff;       // of the last ping that came
+    uint32_t function_itt = 0xffffffff;  // of the last task management function
 
 private:
     template <typename T>

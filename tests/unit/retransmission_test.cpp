@@ -155,6 +155,26 @@ TEST_CASE("a status whose data is missing is not acknowledged", "[RFC 7143 7.9][
           held);
 }
 
+TEST_CASE("a task that is aborted no longer holds back what is acknowledged",
+          "[RFC 7143 11.16.1][rule-52]") {
+    Level1 scene;
+    scene.target.status_in_data_in = false;
+    scene.login();
+    scene.lose_once([](const Pdu& pdu) {
+        return pdu.kind() == Opcode::DataIn && pdu.as<wire::DataIn>().data_sn.get() == 3;
+    });
+    scene.deaf = true;
+    uint32_t tag = scene.submit(0, HAWSER_DATA_READ, 16384, 8);
+    scene.run();
+    const uint32_t held = scene.target.peers[0].stat_sn - 1;
+    scene.manage(0, HAWSER_FUNCTION_ABORT_TASK, tag);
+    CHECK(scene.done_of(tag).completion.aborted == 1);
+    scene.submit(0, HAWSER_DATA_READ, 512, 3);
+    scene.run();
+    CHECK(heard_of(scene, Opcode::ScsiCommand).back().as<wire::ScsiCommand>().exp_stat_sn.get() >
+          held);
+}
+
 TEST_CASE("a lost response is asked for by a status SNACK", "[RFC 7143 7.9][rule-6]") {
     Level1 scene;
     scene.target.status_in_data_in = false;
