@@ -29,14 +29,15 @@ struct Fixture {
     std::unique_ptr<qemu::Target> target;
 
     explicit Fixture(unsigned max_connections = 8, MakeTarget make = qemu::make_tgt,
-                     const qemu::TargetChap& chap = {}) {
+                     const qemu::TargetChap& chap = {}, bool digests = true) {
         fs::create_directories(directory);
         std::ofstream(image).close();
         fs::resize_file(image, k_image_bytes);
         target = make({.directory = directory,
                        .image = image,
                        .max_connections = max_connections,
-                       .chap = chap});
+                       .chap = chap,
+                       .digests = digests});
     }
     ~Fixture() {
         target.reset();

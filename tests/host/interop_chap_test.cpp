@@ -22,6 +22,7 @@ struct Kind {
     const char* name;
     MakeTarget make;
 };
+const Kind k_lio{"LIO", qemu::make_lio};
 const Kind k_kinds[] = {{"tgt", qemu::make_tgt}, {"istgt", qemu::make_istgt}};
 
 struct Scene {
@@ -56,7 +57,8 @@ struct Scene {
     PosixHost host;
 };
 
-void check_session(const Kind& kind, const qemu::TargetChap& chap, const std::string& options) {
+void check_session(const Kind& kind, const qemu::TargetChap& chap, const std::string& options,
+                   const std::string& algorithm = "5") {
     const bool mutual = !chap.secret_in.empty();
     const unsigned connections = 3;
     Scene scene(kind, chap, connections, options);
@@ -79,7 +81,7 @@ void check_session(const Kind& kind, const qemu::TargetChap& chap, const std::st
         // tgt: see Chap::avoid_algorithm().
         CHECK((connection.initiator_keys.at("CHAP_A") == "8,7,6,5" ||
                connection.initiator_keys.at("CHAP_A") == "8,6,5"));
-        CHECK(connection.target_keys.at("CHAP_A") == "5");
+        CHECK(connection.target_keys.at("CHAP_A") == algorithm);
         CHECK(connection.initiator_keys.at("CHAP_N") == "node-7");
         CHECK(connection.initiator_keys.count("CHAP_C") == mutual);
         CHECK(connection.target_keys.count("CHAP_R") == mutual);
@@ -98,6 +100,11 @@ TEST_CASE("mutual CHAP: every connection, over a reinstatement", "[interop][chap
     const Kind kind = GENERATE(k_kinds[0], k_kinds[1]);
     INFO(kind.name);
     check_session(kind, k_mutual, k_both);
+}
+
+// LIO knows all four, and takes the first: SHA3-256. In a machine of its own.
+TEST_CASE("LIO: mutual CHAP by SHA3-256", "[interop][chap][lio][rule-43]") {
+    check_session(k_lio, k_mutual, k_both, "8");
 }
 
 TEST_CASE("a wrong secret of ours ends the first login with one attempt", "[interop][chap]") {

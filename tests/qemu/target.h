@@ -27,7 +27,8 @@ struct TargetOptions {
     std::filesystem::path image;      // empty: a target without a disk
     std::string name = "iqn.2026-11.hawser:root";
     unsigned max_connections = 8;
-    TargetChap chap;  // tgt and istgt
+    TargetChap chap;
+    bool digests = true;  // tgt: take CRC32C; istgt always does
 };
 
 class Target {

@@ -17,8 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// {0}: target name, {1}: MaxConnections. iblock takes its write cache from the disk below, which is
-// virtio-blk with one; a backend without a disk is left out where the target has none.
+// {0}: target name, {1}: MaxConnections, {2}: lines that set CHAP up. iblock takes its write cache
+// from the disk below, which is virtio-blk with one; a backend without a disk is left out where the
+// target has none.
 constexpr const char* k_script = R"sh(
 ip link set lo up
 ip link set eth0 up
@@ -31,6 +32,7 @@ C=/sys/kernel/config/target
 T=$C/iscsi/{0}
 mkdir -p $T/tpgt_1
 echo 0 > $T/tpgt_1/attrib/authentication
+{2}
 echo 1 > $T/tpgt_1/attrib/generate_node_acls
 echo 0 > $T/tpgt_1/attrib/demo_mode_write_protect
 echo 1 > $T/tpgt_1/attrib/cache_dynamic_acls
@@ -65,11 +67,11 @@ public:
     explicit TargetLio(const TargetOptions& options) : options_(options), port_(free_port()) {
         fs::create_directories(options_.directory);
         TinyInitramfs initramfs;
-        initramfs.modules = {"virtio_pci",         "virtio_blk",      "virtio_net",
-                             "configfs",           "crc32c_intel",    "target_core_mod",
-                             "target_core_iblock", "iscsi_target_mod"};
+        initramfs.modules = {"virtio_pci",   "virtio_blk",         "virtio_net",
+                             "configfs",     "crc32c_intel",       "target_core_mod",
+                             "sha3_generic", "target_core_iblock", "iscsi_target_mod"};
         initramfs.script =
-            fmt::format(fmt::runtime(k_script), options_.name, options_.max_connections);
+            fmt::format(fmt::runtime(k_script), options_.name, options_.max_connections, chap());
         kernel_ = default_kernel();
         initramfs.write(initrd(), kernel_);
         start();
@@ -100,6 +102,22 @@ public:
 
 private:
     fs::path initrd() const { return options_.directory / "target-initramfs.img"; }
+
+    // Of every initiator, as for the access without lists of them.
+    std::string chap() const {
+        const TargetChap& chap = options_.chap;
+        if (chap.name.empty()) return "";
+        std::string lines = "echo 1 > $T/tpgt_1/attrib/authentication\n";
+        const auto set = [&](const char* attribute, const std::string& value) {
+            if (!value.empty())
+                lines += fmt::format("echo -n '{}' > $T/tpgt_1/auth/{}\n", value, attribute);
+        };
+        set("userid", chap.name);
+        set("password", chap.secret);
+        set("userid_mutual", chap.name_in);
+        set("password_mutual", chap.secret_in);
+        return lines;
+    }
 
     void start() {
         MachineOptions machine;

@@ -73,6 +73,11 @@ private:
         admin({"--op", "new", "--mode", "target", "--tid", "1", "--targetname", options_.name});
         admin({"--op", "update", "--mode", "target", "--tid", "1", "--name", "MaxConnections",
                "--value", std::to_string(options_.max_connections)});
+        for (const char* digest : {"HeaderDigest", "DataDigest"}) {
+            if (!options_.digests) continue;
+            admin({"--op", "update", "--mode", "target", "--tid", "1", "--name", digest, "--value",
+                   "CRC32C,None"});
+        }
         if (!options_.image.empty()) {
             admin({"--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", "1",
                    "--backing-store", options_.image.string()});
