@@ -23,8 +23,7 @@ constexpr uint32_t k_reassign_timeout_ms = 5000;
 
 // Which PDUs take a StatSN. R2T and a NOP-In that is no answer carry the next one, unadvanced.
 constexpr bool counts_status(const wire::Bhs& header) {
-    if (header.kind() == wire::Opcode::R2t || header.kind() == wire::Opcode::LoginResponse)
-        return false;
+    if (header.kind() == wire::Opcode::R2t) return false;
     return header.kind() != wire::Opcode::NopIn ||
            header.initiator_task_tag.get() != wire::k_reserved_tag;
 }
@@ -53,6 +52,9 @@ void Connection::reset_recovery() {
 bool Connection::accept_status(uint32_t& wants) {
     const wire::Bhs& header = header_as<wire::Bhs>();
     const wire::StatSn stat_sn(header_as<wire::TargetNumbering>().stat_sn.get());
+    // Its handler begins the numbering with it (11.13.4): before that nothing can be missing, though
+    // the session before may have recovered.
+    if (header.kind() == wire::Opcode::LoginResponse) return true;
     if (!counts_status(header)) {
         if (recovers()) wants |= note_hole(m_statuses.reveal(stat_sn));
         return true;
