@@ -7,7 +7,7 @@
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-shell deps build module images check check-unit check-qemu fuzz tidy
-.PHONY: sim format clean programs rfc-coverage check-mutants coverage
+.PHONY: sim cases format clean programs rfc-coverage check-mutants coverage
 
 JOBS ?= $(shell nproc)
 # Asked for when used, not when read: `make deps` may install the kernel that is then found.
@@ -56,6 +56,11 @@ sim: build/cmake/build.ninja ## sessions under faults in virtual time; SEEDS=100
 	@cmake --build build/cmake --parallel $(JOBS) --target hawser-sim
 	build/bin/hawser-sim --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1)
 	build/bin/hawser-sim --canary all --seeds 400
+
+cases: build/cmake/build.ninja ## the scripted target's cases: listed by UNH number, then run
+	@cmake --build build/cmake --parallel $(JOBS) --target hawser-cases
+	build/bin/hawser-cases --list tests/target/cases
+	build/bin/hawser-cases tests/target/cases
 
 tidy: build/cmake/build.ninja ## style as a test: lengths, includes, names, symbols
 	@cmake --build build/cmake --parallel $(JOBS) --target hawser-tidy

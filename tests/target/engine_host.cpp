@@ -175,6 +175,10 @@ void EngineHost::carry_out(const hawser_order& order) {
         case HAWSER_ORDER_LOGOUT:
             return note_port(order.index,
                              hawser_connection_logout(engine, order.logout_reason, m_now_ms));
+        case HAWSER_ORDER_RECOVER:
+            return note_port(order.index, hawser_connection_recover(engine, order.cid, m_now_ms));
+        case HAWSER_ORDER_PROCEED:
+            return note_port(order.index, hawser_connection_proceed(engine));
         case HAWSER_ORDER_CONCLUDE:
             return note_port(order.index,
                              hawser_connection_conclude(engine, order.epoch, &order.scope));

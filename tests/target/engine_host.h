@@ -25,11 +25,13 @@ struct Operation {
     int connection = -1;  // -1: any
     // what came of it
     bool done = false;
+    bool checked = false;  // its data, once: later commands change the disk
     hawser_completion completion{};
     Bytes sense;
     uint32_t attempts = 0;
     int tag = -1;
-    uint32_t home = 0;  // the connection that had it last
+    bool parked = false;  // it came back, and may live on at the target
+    uint32_t home = 0;    // the connection that had it last
 };
 
 class EngineHost {

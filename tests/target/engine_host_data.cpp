@@ -24,10 +24,12 @@ void EngineHost::dispatch() {
         const int tag = m_waiting.front();
         m_waiting.pop_front();
         Operation& operation = *m_operations[static_cast<size_t>(tag)];
-        uint32_t index = operation.connection >= 0 ? static_cast<uint32_t>(operation.connection)
-                                                   : m_next++ % connection_count();
-        for (uint32_t tries = 0; operation.connection < 0 && tries < m_ports.size() &&
-                                 !hawser_connection_accepts(m_ports[index].engine);
+        // What came back goes wherever it is taken.
+        const bool fixed = operation.connection >= 0 && !operation.parked;
+        uint32_t index =
+            fixed ? static_cast<uint32_t>(operation.connection) : m_next++ % connection_count();
+        for (uint32_t tries = 0;
+             !fixed && tries < m_ports.size() && !hawser_connection_accepts(m_ports[index].engine);
              tries++)
             index = (index + 1) % connection_count();
         if (!hawser_connection_accepts(m_ports[index].engine)) {
@@ -44,9 +46,10 @@ void EngineHost::dispatch() {
         command.lun[1] = static_cast<uint8_t>(operation.lun);
         operation.attempts++;
         operation.home = index;
-        if (operation.direction == HAWSER_DATA_READ)
-            std::fill(operation.buffer.begin(), operation.buffer.end(), uint8_t{0xee});
-        note_port(index, hawser_connection_submit(m_ports[index].engine, &command));
+        hawser_connection* engine = m_ports[index].engine;
+        note_port(index, operation.parked ? hawser_connection_resume(engine, &command)
+                                          : hawser_connection_submit(engine, &command));
+        operation.parked = false;
     }
 }
 
@@ -66,6 +69,9 @@ void EngineHost::transmit(uint32_t index) {
         bytes.insert(bytes.end(), from, from + what.data_length);
     }
     const uint32_t length = static_cast<uint32_t>(bytes.size());
+    if (what.digest != 0)
+        hawser_connection_digest_sent(port.engine, bytes.data() + what.bytes_length,
+                                      length - what.bytes_length);
     note_port(index, hawser_connection_handle_transmitted(port.engine, length, m_now_ms));
     m_target.target.handle_received(static_cast<uint32_t>(port.link), bytes, m_now_ms);
 }
@@ -105,18 +111,20 @@ void EngineHost::receive(uint32_t index) {
 
 void EngineHost::feed(uint32_t index, const Bytes& bytes) {
     for (uint32_t used = 0; used < bytes.size();) {
+        const uint32_t before = used;
         // An exact copy on the heap: a read beyond it is seen.
         const Bytes rest(bytes.begin() + used, bytes.end());
         uint32_t wants = 0;
-        const uint32_t eaten =
+        used +=
             hawser_connection_handle_received(m_ports[index].engine, rest.data(),
                                               static_cast<uint32_t>(rest.size()), m_now_ms, &wants);
-        used += eaten;
         note_port(index, wants);
-        uint32_t placed = 0;
-        while (used < bytes.size() && (placed = place(index, bytes, used)) != 0) used += placed;
-        if (eaten == 0 && placed == 0 && used < bytes.size())
-            throw ScriptError("the engine neither eats nor places what it gets");
+        while (used < bytes.size()) {
+            const uint32_t placed = place(index, bytes, used);
+            if (placed == 0) break;
+            used += placed;
+        }
+        if (used == before) throw ScriptError("the engine neither eats nor places what it gets");
     }
 }
 
@@ -128,6 +136,8 @@ uint32_t EngineHost::place(uint32_t index, const Bytes& bytes, uint32_t used) {
         throw ScriptError("the engine places data where there is no room");
     const uint32_t length = std::min(where.length, static_cast<uint32_t>(bytes.size()) - used);
     std::memcpy(operation->buffer.data() + where.offset, bytes.data() + used, length);
+    if (where.digest != 0)
+        hawser_connection_digest_placed(m_ports[index].engine, bytes.data() + used, length);
     note_port(index, hawser_connection_handle_placed(m_ports[index].engine, length));
     return length;
 }
@@ -164,6 +174,11 @@ void EngineHost::poll(uint32_t index) {
     while (port.completion_due && hawser_connection_poll_completion(port.engine, &completion)) {
         Operation*& operation = m_operations.at(completion.tag);
         if (operation == nullptr) throw ScriptError("a task completes twice");
+        m_moved = true;
+        if (completion.response == HAWSER_RESPONSE_DATA_LOST) {
+            m_waiting.push_back(static_cast<int>(completion.tag));  // to be begun anew
+            continue;
+        }
         operation->completion = completion;
         operation->sense.assign(completion.sense, completion.sense + completion.sense_length);
         operation->done = true;
@@ -177,8 +192,10 @@ void EngineHost::poll(uint32_t index) {
     port.managed_due = false;
     if (!port.report_due) return;
     port.report_due = false;
-    for (uint32_t tag = 0; hawser_connection_poll_parked(port.engine, &tag);)
+    for (uint32_t tag = 0; hawser_connection_poll_parked(port.engine, &tag);) {
+        m_operations.at(tag)->parked = true;
         m_waiting.push_back(static_cast<int>(tag));
+    }
     for (hawser_report report; hawser_connection_poll_report(port.engine, &report);) {
         m_reports.push_back(report);
         note(hawser_session_handle_report(m_session, &report, m_now_ms));

@@ -51,6 +51,7 @@ public:
         uint32_t offset;
         uint32_t end;
         uint32_t data_sn;
+        uint32_t r2t_sn = 0;
     };
     struct Command {
         wire::ScsiCommand header;

@@ -145,8 +145,13 @@ void Judge::note_r2t(Connection& connection, const Pdu& pdu) {
     for (const Owed& owed : connection.owed)
         if (owed.itt == pdu.itt() && owed.ttt == r2t.target_transfer_tag.get()) return;
     command->r2ts = r2t.r2t_sn.get() + 1;
-    connection.owed.push_back(
-        {pdu.itt(), r2t.target_transfer_tag.get(), offset, offset + length, 0});
+    // In order of arrival; those that filled a hole stand where they belong (7.9).
+    const uint32_t sn = r2t.r2t_sn.get();
+    const auto at =
+        std::find_if(connection.owed.begin(), connection.owed.end(),
+                     [&](const Owed& one) { return one.itt == pdu.itt() && one.r2t_sn > sn; });
+    connection.owed.insert(
+        at, {pdu.itt(), r2t.target_transfer_tag.get(), offset, offset + length, 0, sn});
 }
 
 void Judge::note_status(Connection& connection, uint32_t itt, uint32_t stat_sn) {

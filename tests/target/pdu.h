@@ -87,7 +87,8 @@ public:
     bool header_damaged() const { return m_header_damaged; }
     bool too_long() const { return m_too_long; }
     bool broken() const { return m_header_damaged || m_too_long; }
-    size_t left() const { return m_bytes.size(); }
+    // What was not made a PDU of; it is gone from here then.
+    Bytes rest() { return std::move(m_bytes); }
 
 private:
     std::vector<uint8_t> m_bytes;

@@ -211,13 +211,15 @@ private:
     }
 
     // What the disk holds is what was written, and what was read.
-    void check_data(const Operation& operation) {
+    void check_data(Operation& operation) {
         const bool transfer =
             operation.cdb[0] == 0x2a || operation.cdb[0] == 0x28 || operation.cdb[0] == 0x7f;
         if (!operation.done || operation.completion.response != 0 || !transfer ||
             operation.completion.aborted || operation.completion.status != 0 ||
             operation.completion.residual != 0)
             return;
+        if (operation.checked) return;
+        operation.checked = true;
         uint64_t block = 0;
         const bool big = operation.cdb[0] == 0x7f;
         for (size_t i = 0; i < (big ? 8u : 4u); i++)

@@ -28,8 +28,10 @@ bool fulfils(const Pdu& pdu, const std::vector<Condition>& where,
     return true;
 }
 
-bool Script::matches(Rule& rule, uint32_t connection, const Pdu& pdu) const {
-    if (rule.opcode != pdu.kind()) return false;
+bool Script::matches(Rule& rule, uint32_t connection, Side side, const Pdu& pdu) const {
+    if (rule.kind != Rule::Kind::Any && rule.kind != Rule::Kind::Pdu) return false;
+    if (rule.kind == Rule::Kind::Pdu && rule.opcode != pdu.kind()) return false;
+    if (rule.toward && *rule.toward != side) return false;
     if (rule.connection && *rule.connection != connection) return false;
     if (!fulfils(pdu, rule.where, rule.with)) return false;
     rule.seen++;
@@ -42,7 +44,7 @@ bool Script::handle(uint32_t connection, Side side, Pdu& pdu, uint64_t now_ms) {
     bool touched = false;
     Play play{connection, side, pdu, {}, 0, false, nullptr};
     for (Rule& rule : m_rules) {
-        if (play.gone || !matches(rule, connection, play.pdu)) continue;
+        if (play.gone || !matches(rule, connection, side, play.pdu)) continue;
         rule.used = touched = true;
         play.rule = &rule;
         for (const Action& action : rule.actions) act(play, action, now_ms);
@@ -160,6 +162,11 @@ bool Script::act_on_connection(Play& play, const Action& action, uint64_t now_ms
         m_stage.close(static_cast<uint32_t>(number_of(play, action, 0, play.connection)),
                       verb == "reset");
         if (verb == "reset") play.gone = true;
+    } else if (verb == "trickle") {
+        if (!m_stage.trickle(play.connection, play.side,
+                             static_cast<uint32_t>(number_of(play, action, 0, 1)),
+                             number_of(play, action, 1, 1)))
+            complain(play, "trickle is for the proxy");
     } else if (verb == "silence") {
         m_stage.silence(play.connection, now_ms + number_of(play, action, 0, UINT32_MAX));
     } else {
@@ -266,14 +273,14 @@ uint64_t Script::poll_timeout() const {
     uint64_t due_ms = UINT64_MAX;
     for (const Waiting& one : m_waiting) due_ms = std::min(due_ms, one.due_ms);
     for (const Rule& rule : m_rules)
-        if (!rule.opcode && !rule.used) due_ms = std::min(due_ms, rule.at_ms);
+        if (rule.kind == Rule::Kind::Time && !rule.used) due_ms = std::min(due_ms, rule.at);
     return due_ms;
 }
 
 void Script::handle_timeout(uint64_t now_ms) {
     m_now_ms = now_ms;
     for (Rule& rule : m_rules) {
-        if (rule.opcode || rule.used || rule.at_ms > now_ms) continue;
+        if (rule.kind != Rule::Kind::Time || rule.used || rule.at > now_ms) continue;
         rule.used = true;
         Play play{rule.connection.value_or(0), Side::ToInitiator, Pdu{}, {}, 0, true, &rule};
         for (const Action& action : rule.actions) act(play, action, now_ms);

@@ -5,7 +5,9 @@
 //
 //   on PDU [number N[..M]] [connection C] [where FIELD=VALUE]... [with KEY[=VALUE]]...
 //       do ACTION [then ACTION]...
+//   on any [toward initiator|target] ... do ACTION ...
 //   at MS [connection C] do ACTION [then ACTION]...
+//   byte N toward initiator|target [connection C] do ACTION ...    (the proxy alone)
 //
 // number counts the PDUs that fulfil all the rest; a number alone means that one, N..M a range,
 // none every one. The actions, in their order:
@@ -31,6 +33,8 @@
 //   close, reset              the connection; without and with a loss of what is on its way
 //   silence [MS]              nothing is taken or given any more (for so long)
 //   window N                  what the target grants from here on
+//   trickle N MS              from here on N bytes each MS, in this direction (the proxy alone)
+//   mutate                    (byte) one bit of it; as it stands, no digest is made anew
 //   restart                   the target forgets all but its disk
 //   keys KEY=VALUE...         what the target wishes from here on
 
@@ -64,9 +68,14 @@ struct Action {
     Words words;
 };
 
+enum class Side : uint8_t { ToInitiator, ToTarget };
+
 struct Rule {
-    std::optional<wire::Opcode> opcode;  // none: at a time
-    uint64_t at_ms = 0;
+    enum class Kind : uint8_t { Pdu, Any, Time, Byte };
+    Kind kind = Kind::Pdu;
+    std::optional<wire::Opcode> opcode;
+    std::optional<Side> toward;
+    uint64_t at = 0;  // ms, or which byte
     uint64_t first = 1;
     uint64_t last = UINT64_MAX;
     std::optional<uint32_t> connection;
@@ -85,8 +94,6 @@ Rule parse_rule(const Words& words, const std::string& place);
 // "KEY=VALUE" in two; throws when there is no '='.
 std::pair<std::string, std::string> split_pair(const std::string& word, const std::string& place);
 
-enum class Side : uint8_t { ToInitiator, ToTarget };
-
 // Where the actions act.
 class Stage {
 public:
@@ -102,6 +109,8 @@ public:
     virtual void silence(uint32_t connection, uint64_t until_ms) = 0;
     // What only a target can do: false where there is none.
     virtual bool command(const std::string& verb, const Words& words) = 0;
+    // False where the way cannot be slowed.
+    virtual bool trickle(uint32_t, Side, uint32_t /*bytes*/, uint64_t /*ms*/) { return false; }
     virtual Digests digests_of(uint32_t connection) const = 0;
 };
 
@@ -115,6 +124,9 @@ public:
 
     // True: the script has dealt with the PDU, it must not go on by itself.
     bool handle(uint32_t connection, Side side, Pdu& pdu, uint64_t now_ms);
+    // Bytes that go onto the wire, `before` of them having gone; changes them, as `byte` lines say.
+    void handle_bytes(uint32_t connection, Side side, Bytes& bytes, uint64_t before,
+                      uint64_t now_ms);
     uint64_t poll_timeout() const;
     void handle_timeout(uint64_t now_ms);
     // Lines that never came to pass: a case that does not do what it says.
@@ -139,7 +151,8 @@ private:
         bool gone = false;
         const Rule* rule;
     };
-    bool matches(Rule& rule, uint32_t connection, const Pdu& pdu) const;
+    bool matches(Rule& rule, uint32_t connection, Side side, const Pdu& pdu) const;
+    void act_on_byte(Play& play, const Action& action, Bytes& bytes, size_t at, uint64_t now_ms);
     void act(Play& play, const Action& action, uint64_t now_ms);
     bool act_on_way(Play& play, const Action& action, uint64_t now_ms);
     bool act_on_content(Play& play, const Action& action);

@@ -12,9 +12,10 @@ namespace hawser::target {
 namespace {
 
 constexpr const char* k_verbs[] = {
-    "drop",    "pass",   "delay", "hold",     "release", "reorder", "split", "duplicate", "set",
-    "corrupt", "inject", "omit",  "truncate", "replace", "add",     "text",  "reject",    "answer",
-    "send",    "close",  "reset", "silence",  "window",  "restart", "keys",  "hang",      "wake"};
+    "drop",   "pass",    "delay",  "hold",    "release",  "reorder", "split",  "duplicate",
+    "set",    "corrupt", "inject", "omit",    "truncate", "replace", "add",    "text",
+    "reject", "answer",  "send",   "close",   "reset",    "silence", "window", "restart",
+    "keys",   "hang",    "wake",   "trickle", "mutate"};
 
 Condition parse_condition(const std::string& word) {
     const size_t equals = word.find('=');
@@ -30,7 +31,14 @@ public:
 
     Rule parse() {
         if (m_words[0] == "at") {
-            m_rule.at_ms = number(next("a time in ms"));
+            m_rule.kind = Rule::Kind::Time;
+            m_rule.at = number(next("a time in ms"));
+        } else if (m_words[0] == "byte") {
+            m_rule.kind = Rule::Kind::Byte;
+            m_rule.at = number(next("a number"));
+        } else if (m_words.size() > 1 && m_words[1] == "any") {
+            m_at++;
+            m_rule.kind = Rule::Kind::Any;
         } else {
             const std::string& name = next("a PDU's name");
             m_rule.opcode = opcode_of(name);
@@ -39,6 +47,8 @@ public:
         while (next("\"do\"") != "do") parse_clause();
         while (m_at + 1 < m_words.size()) parse_action();
         if (m_rule.actions.empty()) fail("\"do\" without an action");
+        if (m_rule.kind == Rule::Kind::Byte && !m_rule.toward)
+            fail("byte: toward initiator, or toward target?");
         return m_rule;
     }
 
@@ -64,6 +74,11 @@ private:
             m_rule.last = dots == range.npos ? m_rule.first : number(range.substr(dots + 2));
         } else if (word == "connection") {
             m_rule.connection = static_cast<uint32_t>(number(next("a number")));
+        } else if (word == "toward") {
+            const std::string& side = next("initiator or target");
+            if (side != "initiator" && side != "target")
+                fail("toward " + side + ": neither initiator nor target");
+            m_rule.toward = side == "target" ? Side::ToTarget : Side::ToInitiator;
         } else if (word == "where") {
             const Condition condition = parse_condition(next("FIELD=VALUE"));
             if (!condition.value) fail("where " + condition.field + ": not FIELD=VALUE");
@@ -74,7 +89,8 @@ private:
         } else if (word == "with") {
             m_rule.with.push_back(parse_condition(next("KEY or KEY=VALUE")));
         } else {
-            fail("\"" + word + "\": only number, connection, where, with and do are known here");
+            fail("\"" + word +
+                 "\": only number, connection, toward, where, with and do are known here");
         }
     }
     void parse_action() {
@@ -97,7 +113,7 @@ private:
                            verb == "corrupt" || verb == "inject" || verb == "truncate" ||
                            verb == "replace" || verb == "omit" || verb == "add" ||
                            verb == "reject" || verb == "answer" || verb == "send" ||
-                           verb == "window" || verb == "keys";
+                           verb == "window" || verb == "keys" || verb == "trickle";
         if (needs && action.words.empty()) fail(verb + ": what?");
         if ((verb == "answer" || verb == "send") && !opcode_of(action.words[0]))
             fail("there is no PDU called \"" + action.words[0] + "\"");
