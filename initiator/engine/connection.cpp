@@ -22,6 +22,7 @@ bool Connection::advance(ConnectionEvent event) {
 void Connection::reset_transport() {
     m_closing = false;
     m_draining = false;
+    m_deaf = false;
     m_logging_out = false;
     m_nop_reply_count = 0;
     m_nop_wanted = false;

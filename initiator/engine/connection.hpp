@@ -222,6 +222,7 @@ private:
     bool m_closing = false;   // WANT_CLOSE was given; only handle_closed helps
     bool m_open = false;      // the host has a socket (or is making one) for this epoch
     bool m_draining = false;  // send nothing more, read until EOF
+    bool m_deaf = false;      // logged out: nothing that still comes means anything
     bool m_logging_out = false;
 
     bool m_leading = false;

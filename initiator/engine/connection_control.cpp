@@ -4,6 +4,14 @@
 
 namespace hawser {
 
+namespace {
+
+// How long a target may take from its answer to a Logout until it closes the connection; LIO's
+// usual two seconds, and a little.
+constexpr uint32_t k_logged_out_patience_ms = 2500;
+
+}  // namespace
+
 // The command window, which every target PDU carries at the same place. Its StatSN, where it
 // counts, was taken by accept_status before the PDU was dispatched.
 uint32_t Connection::take_window() {
@@ -139,14 +147,25 @@ uint32_t Connection::handle_logout_response() {
         return fail(HAWSER_ERROR_UNEXPECTED_OPCODE, response.opcode);
     const uint32_t wants = take_window();
     if (response.response != 0) return wants | fail(HAWSER_ERROR_LOGOUT_REFUSED, response.response);
-    m_closing = true;
     advance(ConnectionEvent::LogoutAccepted);
     hawser_report report = make_report(HAWSER_REPORT_LOGGED_OUT);
     report.time2wait_s = response.time2wait.get();
     report.time2retain_s = response.time2retain.get();
     push_report(report);
-    // An orderly end is one with FIN (RFC 7143 11.14: the target closes after its answer).
-    return wants | HAWSER_WANT_FIN | HAWSER_WANT_CLOSE | HAWSER_WANT_REPORT | HAWSER_WANT_TIMEOUT;
+    // An orderly end is one with FIN (RFC 7143 11.14: the target closes after its answer). One of
+    // several waits for the target's: LIO (6.1) follows a list entry that is gone when the Logout
+    // of the session meets a connection that it is still taking down (iscsit_stop_session), and
+    // takes its whole kernel along; its EOF says that it is through.
+    const uint32_t told = HAWSER_WANT_FIN | HAWSER_WANT_REPORT | HAWSER_WANT_TIMEOUT;
+    m_logout_deadline_ms = HAWSER_NEVER;
+    if (m_logout_reason == wire::LogoutRequest::k_close_session) {
+        m_closing = true;
+        return wants | told | HAWSER_WANT_CLOSE;
+    }
+    m_draining = true;
+    m_deaf = true;
+    m_drain_deadline_ms = m_last_received_ms + k_logged_out_patience_ms;
+    return wants | told;
 }
 
 // A PDU of ours was refused (RFC 7143 11.17). At ErrorRecoveryLevel 0 there is no retry of a PDU:

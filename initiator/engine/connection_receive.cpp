@@ -149,7 +149,7 @@ uint32_t Connection::handle_received(std::span<const uint8_t> bytes, uint64_t no
     uint32_t used = 0;
     wants = 0;
     for (;;) {
-        if (m_closing || !m_open) return size;
+        if (m_closing || m_deaf || !m_open) return size;
         if (m_receive_stage == ReceiveStage::Placement && m_stage_left != 0) {
             wants |= HAWSER_WANT_PLACEMENT;
             return used;

@@ -29,7 +29,8 @@ struct Fixture {
     std::unique_ptr<qemu::Target> target;
 
     explicit Fixture(unsigned max_connections = 8, MakeTarget make = qemu::make_tgt,
-                     const qemu::TargetChap& chap = {}, bool digests = true) {
+                     const qemu::TargetChap& chap = {}, bool digests = true,
+                     unsigned error_recovery_level = 0) {
         fs::create_directories(directory);
         std::ofstream(image).close();
         fs::resize_file(image, k_image_bytes);
@@ -37,7 +38,8 @@ struct Fixture {
                        .image = image,
                        .max_connections = max_connections,
                        .chap = chap,
-                       .digests = digests});
+                       .digests = digests,
+                       .error_recovery_level = error_recovery_level});
     }
     ~Fixture() {
         target.reset();

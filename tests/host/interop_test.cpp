@@ -137,32 +137,3 @@ TEST_CASE("an unknown target and a dead portal are told apart", "[interop][tgt]"
         CHECK(host.end_detail() == ECONNREFUSED);
     }
 }
-
-// LIO runs in a machine of its own (QEMU), the engine here: both sides' numbering, data and
-// reinstatement meet without a kernel of ours in between.
-TEST_CASE("LIO: four connections, data both ways, a broken connection, the end", "[interop][lio]") {
-    Fixture fixture(8, hawser::qemu::make_lio);
-    const uint64_t lun = fixture.target->lun();
-    PosixHost host(fixture.line(4));
-    REQUIRE(host.login(20));
-    CHECK(host.snapshot().connections_granted == 4);
-    check_round_trips(host, lun);
-    std::vector<uint8_t> out = pattern(1 << 20, 11);
-    std::vector<uint8_t> in(1 << 20);
-    Request write = write10(0, out, lun);
-    host.submit(write, 2);
-    host.break_connection(2);
-    const bool wrote = host.run_until([&] { return write.result.done; }, 30);
-    INFO(host.story());
-    REQUIRE(wrote);
-    if (write.result.status != 0) REQUIRE(execute(host, write));
-    Request read = read10(0, in, lun);
-    REQUIRE(execute(host, read));
-    CHECK(out == in);
-    CHECK(host.snapshot().reinstatements == 1);
-    REQUIRE(host.run_until([&] { return host.settled(); }, 20));
-    host.logout();
-    REQUIRE(host.run_until([&] { return host.ended(); }, 10));
-    INFO(hawser_error_words(host.end_error()));
-    CHECK(host.end_error() == HAWSER_ERROR_NONE);
-}

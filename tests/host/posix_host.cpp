@@ -296,6 +296,14 @@ void PosixHost::transmit(uint32_t index) {
             return;
         }
         tap_sent(index, parts, static_cast<size_t>(sent));
+        if (next.digest != 0 && static_cast<size_t>(sent) > next.bytes_length &&
+            m_spoil_sent != 0) {
+            // The digest of what was meant, not of what went out, or the other way round: the
+            // target cannot tell.
+            const uint8_t damage = 0x55;
+            hawser_connection_digest_sent(link.engine, &damage, 1);
+            m_spoil_sent--;
+        }
         if (next.digest != 0 && static_cast<size_t>(sent) > next.bytes_length)
             hawser_connection_digest_sent(link.engine,
                                           static_cast<const uint8_t*>(parts[1].iov_base),
@@ -316,6 +324,10 @@ void PosixHost::place(uint32_t index) {
         uint32_t wants = 0;
         if (hawser_connection_poll_placement(link.engine, &placement)) {
             const size_t length = std::min<size_t>(placement.length, m_stream.size() - begin);
+            if (m_spoil_received != 0) {
+                m_stream[begin] ^= 0x10;
+                m_spoil_received--;
+            }
             std::memcpy(m_requests[placement.tag]->data.data() + placement.offset,
                         m_stream.data() + begin, length);
             if (placement.digest != 0)

@@ -61,6 +61,11 @@ public:
     void submit(Request& request, int index = -1);
     bool execute(Request& request, double seconds, int index = -1);
 
+    // Damages one byte of the next `count` data segments that are received into (or sent from) a
+    // request's buffer, on their way: what a data digest is there to find.
+    void spoil_received(uint32_t count) { m_spoil_received = count; }
+    void spoil_sent(uint32_t count) { m_spoil_sent = count; }
+
     // shutdown(2) in both directions: what a broken link looks like once TCP has noticed.
     void break_connection(uint32_t index);
 
@@ -115,6 +120,8 @@ private:
     uint32_t m_next = 0;
     std::map<std::string, std::string> m_secrets;
     WireTap* m_tap = nullptr;
+    uint32_t m_spoil_received = 0;
+    uint32_t m_spoil_sent = 0;
     std::string m_story;
     bool m_released = false;
     bool m_settled = false;

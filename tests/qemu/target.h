@@ -28,7 +28,8 @@ struct TargetOptions {
     std::string name = "iqn.2026-11.hawser:root";
     unsigned max_connections = 8;
     TargetChap chap;
-    bool digests = true;  // tgt: take CRC32C; istgt always does
+    bool digests = true;                // tgt: take CRC32C; istgt always does
+    unsigned error_recovery_level = 0;  // LIO
 };
 
 class Target {

@@ -17,8 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// {0}: target name, {1}: MaxConnections, {2}: lines that set CHAP up. iblock takes its write cache
-// from the disk below, which is virtio-blk with one; a backend without a disk is left out where the
+// {0}: target name, {1}: MaxConnections, {2}: lines that set CHAP up, {3}: ErrorRecoveryLevel.
+// iblock takes its write cache from the disk below, which is virtio-blk with one; a backend without
+// a disk is left out where the
 // target has none.
 constexpr const char* k_script = R"sh(
 ip link set lo up
@@ -37,6 +38,7 @@ echo 1 > $T/tpgt_1/attrib/generate_node_acls
 echo 0 > $T/tpgt_1/attrib/demo_mode_write_protect
 echo 1 > $T/tpgt_1/attrib/cache_dynamic_acls
 echo {1} > $T/tpgt_1/param/MaxConnections
+echo {3} > $T/tpgt_1/attrib/default_erl
 if [ -b /dev/vda ]; then
     B=$C/core/iblock_0/root
     mkdir -p $B
@@ -71,7 +73,8 @@ public:
                              "configfs",     "crc32c_intel",       "target_core_mod",
                              "sha3_generic", "target_core_iblock", "iscsi_target_mod"};
         initramfs.script =
-            fmt::format(fmt::runtime(k_script), options_.name, options_.max_connections, chap());
+            fmt::format(fmt::runtime(k_script), options_.name, options_.max_connections, chap(),
+                        options_.error_recovery_level);
         kernel_ = default_kernel();
         initramfs.write(initrd(), kernel_);
         start();
