@@ -19,8 +19,7 @@ namespace fs = std::filesystem;
 
 // {0}: target name, {1}: MaxConnections, {2}: lines that set CHAP up, {3}: ErrorRecoveryLevel.
 // iblock takes its write cache from the disk below, which is virtio-blk with one; a backend without
-// a disk is left out where the
-// target has none.
+// a disk is left out where the target has none.
 constexpr const char* k_script = R"sh(
 ip link set lo up
 ip link set eth0 up
