@@ -224,6 +224,7 @@ void Reader::read_nic(size_t at, const Header& found) {
     nic.pci = u16(at + 96);
     nic.host_name = text(at + 98, k_text_bytes_max, where + ": host name");
     // Without an address the prefix length means nothing, and firmware leaves anything there.
+    if (!nic.address) nic.prefix_length = 0;
     if (nic.address && (nic.prefix_length == 0 || nic.prefix_length > nic.address->bits())) {
         defect(IbftFault::prefix_length, where + ": prefix length",
                fmt::format("{} for {}, not 1 to {}", nic.prefix_length, nic.address->to_string(),

@@ -50,7 +50,7 @@ void StreamHost::obey(const hawser_order& order) {
             side.logout_sent = side.has_cmd_sn = false;
             side.login_stage = -1;
             side.outgoing.clear();
-            side.peer.out.clear();
+            side.peer.begin();
             side.leading = order.login.leading != 0;
             if (side.leading) m_exp_cmd_sn = 1;
             return after(order.index,
@@ -92,9 +92,11 @@ void StreamHost::answer_login(uint32_t index) {
     std::string text = "TargetPortalGroupTag=1 AuthMethod=None";
     if (operational) {
         text = std::string("MaxRecvDataSegmentLength=") + std::to_string(m_variant->max_xmit);
+        if (m_variant->digests) text += " HeaderDigest=CRC32C DataDigest=CRC32C";
         if (side.leading) text += std::string(" ") + m_variant->answers;
     }
     side.peer.say_login(operational ? 0x87 : 0x81, side.isid, 1, text);
+    side.peer.digests = operational && m_variant->digests;
     deliver(index, 0xffffff);
 }
 

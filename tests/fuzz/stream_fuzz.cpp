@@ -28,6 +28,15 @@ constexpr Variant k_variants[] = {
     {"ImmediateData=No noop_out_interval=0",
      "MaxConnections=2 InitialR2T=No ImmediateData=No FirstBurstLength=65536 MaxOutstandingR2T=1",
      4096, 262144},
+    {"ErrorRecoveryLevel=1 HeaderDigest=CRC32C DataDigest=CRC32C",
+     "MaxConnections=2 InitialR2T=Yes ImmediateData=Yes MaxBurstLength=16384 "
+     "FirstBurstLength=16384 ErrorRecoveryLevel=1",
+     8192, 16384, 1, true},
+    {"ErrorRecoveryLevel=2 DefaultTime2Retain=60",
+     "MaxConnections=2 InitialR2T=Yes ImmediateData=Yes MaxBurstLength=16384 "
+     "FirstBurstLength=16384 ErrorRecoveryLevel=2 "
+     "DefaultTime2Wait=1",
+     8192, 16384, 2, false},
 };
 constexpr size_t k_variant_count = sizeof(k_variants) / sizeof(k_variants[0]);
 

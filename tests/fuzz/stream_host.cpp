@@ -121,6 +121,7 @@ void StreamHost::submit(Input& input, uint32_t index) {
     task.seen.length = task.command.length;
     task.seen.read = task.command.direction == HAWSER_DATA_READ;
     task.seen.write = task.command.direction == HAWSER_DATA_WRITE;
+    task.was_sent = false;
     std::memcpy(task.seen.lun, task.command.lun, sizeof(task.seen.lun));
     after(index, hawser_connection_submit(side.connection, &task.command));
 }
@@ -149,6 +150,9 @@ void StreamHost::transmit(uint32_t index, uint32_t room, uint32_t limit) {
         const uint32_t length = std::min(static_cast<uint32_t>(bytes.size()), limit);
         for (uint32_t i = next.bytes_length; i < length; i++)
             m_tasks[next.tag].sent[next.data_offset + i - next.bytes_length] = true;
+        if (next.digest && length > next.bytes_length)
+            hawser_connection_digest_sent(side.connection, bytes.data() + next.bytes_length,
+                                          length - next.bytes_length);
         side.outgoing.insert(side.outgoing.end(), bytes.begin(), bytes.begin() + length);
         after(index, hawser_connection_handle_transmitted(side.connection, length, m_now_ms));
         take_outgoing(index);
@@ -191,6 +195,8 @@ void StreamHost::place(uint32_t index, const Bytes& chunk, uint32_t& used) {
         const uint32_t length = std::min(where.length, static_cast<uint32_t>(chunk.size()) - used);
         std::memcpy(task.buffer.data() + where.offset, chunk.data() + used, length);
         for (uint32_t i = 0; i < length; i++) task.placed[where.offset + i] = true;
+        if (where.digest)
+            hawser_connection_digest_placed(side.connection, chunk.data() + used, length);
         used += length;
         after(index, hawser_connection_handle_placed(side.connection, length));
     }

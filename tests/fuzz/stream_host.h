@@ -24,6 +24,8 @@ struct Variant {
     const char* answers;
     uint32_t max_xmit;
     uint32_t max_burst;
+    uint8_t level = 0;     // ErrorRecoveryLevel
+    bool digests = false;  // both
 };
 
 class StreamHost {
@@ -46,6 +48,8 @@ private:
         std::vector<bool> placed;
         std::vector<bool> sent;
         uint16_t generation = 0;
+        bool was_sent = false;  // under cmd_sn
+        uint32_t cmd_sn = 0;
         SeenTask seen;
     };
     struct Side {
@@ -89,8 +93,10 @@ private:
     void check_good(const HostTask& task, const hawser_completion& completion);
     void check_wake_ups();
     void take_outgoing(uint32_t index);
+    void take_pdu(uint32_t index, const uint8_t* at);
     void take_command(uint32_t index, const wire::ScsiCommand& pdu);
     void take_data_out(uint32_t index, const wire::DataOut& pdu);
+    void take_logout(uint32_t index, const wire::LogoutRequest& pdu);
     void take_login(uint32_t index, const wire::LoginRequest& pdu);
     void take_function(uint32_t index, const wire::TaskManagementRequest& pdu);
 

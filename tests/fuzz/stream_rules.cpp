@@ -10,6 +10,19 @@
 
 namespace hawser::fuzz {
 
+namespace {
+
+// RFC 7143 13.1: least significant byte first, behind what it covers.
+bool is_digest(const uint8_t* bytes, size_t length) {
+    const uint32_t crc = hawser_crc32c(0, bytes, static_cast<uint32_t>(length));
+    for (int i = 0; i < 4; i++)
+        if (bytes[length + static_cast<size_t>(i)] != static_cast<uint8_t>(crc >> (8 * i)))
+            return false;
+    return true;
+}
+
+}  // namespace
+
 void StreamHost::after(uint32_t index, uint32_t wants) {
     Side& side = m_sides[index];
     if (wants & HAWSER_WANT_TRANSMIT) side.armed = true;
@@ -95,6 +108,9 @@ void StreamHost::take_reports(uint32_t index, bool told) {
             case HAWSER_REPORT_LOGOUT_REQUESTED:
                 FUZZ_CHECK(side.open && side.logged_in && !side.lost, "a logout is asked in time");
                 break;
+            case HAWSER_REPORT_RECOVERED:
+                FUZZ_CHECK(side.open && m_variant->level == 2, "a removal was asked for");
+                break;
             case HAWSER_REPORT_TASKS_ENDED:
                 FUZZ_CHECK(side.open && m_managed, "a function was asked for");
                 break;
@@ -124,40 +140,72 @@ void StreamHost::take_outgoing(uint32_t index) {
         const uint8_t* at = side.outgoing.data() + begin;
         const auto& header = *reinterpret_cast<const wire::Bhs*>(at);
         const uint32_t data = header.data_segment_length.get();
-        const size_t whole = wire::k_bhs_bytes + header.total_ahs_length * 4u + (data + 3) / 4 * 4;
+        const size_t bhs = wire::k_bhs_bytes + header.total_ahs_length * 4u;
+        const size_t padded = (data + 3) / 4 * 4;
+        const size_t digest = side.logged_in && m_variant->digests ? 4 : 0;
+        const size_t whole = bhs + digest + padded + (data != 0 ? digest : 0);
         FUZZ_CHECK(data <= std::max(m_variant->max_xmit, 8192u), "a segment is as agreed");
         if (side.outgoing.size() - begin < whole) break;
         FUZZ_CHECK(!side.logout_sent, "nothing follows a Logout");
         begin += whole;
-        switch (header.kind()) {
-            case wire::Opcode::ScsiCommand:
-                take_command(index, *reinterpret_cast<const wire::ScsiCommand*>(at));
-                break;
-            case wire::Opcode::DataOut:
-                take_data_out(index, *reinterpret_cast<const wire::DataOut*>(at));
-                break;
-            case wire::Opcode::LoginRequest:
-                take_login(index, *reinterpret_cast<const wire::LoginRequest*>(at));
-                break;
-            case wire::Opcode::NopOut:
-                if (header.initiator_task_tag.get() != wire::k_reserved_tag)
-                    side.peer.nop_itt = header.initiator_task_tag.get();
-                break;
-            case wire::Opcode::TaskManagementRequest:
-                take_function(index, *reinterpret_cast<const wire::TaskManagementRequest*>(at));
-                break;
-            default:
-                FUZZ_CHECK(header.kind() == wire::Opcode::LogoutRequest, "only known PDUs go out");
-                side.logout_sent = true;
+        if (digest != 0) {
+            FUZZ_CHECK(is_digest(at, bhs), "the header's digest");
+            FUZZ_CHECK(data == 0 || is_digest(at + bhs + digest, padded), "the data's digest");
         }
+        take_pdu(index, at);
     }
     side.outgoing.erase(side.outgoing.begin(), side.outgoing.begin() + static_cast<long>(begin));
+}
+
+void StreamHost::take_pdu(uint32_t index, const uint8_t* at) {
+    Side& side = m_sides[index];
+    const auto& header = *reinterpret_cast<const wire::Bhs*>(at);
+    switch (header.kind()) {
+        case wire::Opcode::ScsiCommand:
+            take_command(index, *reinterpret_cast<const wire::ScsiCommand*>(at));
+            break;
+        case wire::Opcode::DataOut:
+            take_data_out(index, *reinterpret_cast<const wire::DataOut*>(at));
+            break;
+        case wire::Opcode::LoginRequest:
+            take_login(index, *reinterpret_cast<const wire::LoginRequest*>(at));
+            break;
+        case wire::Opcode::NopOut:
+            if (header.initiator_task_tag.get() != wire::k_reserved_tag)
+                side.peer.nop_itt = header.initiator_task_tag.get();
+            break;
+        case wire::Opcode::TaskManagementRequest:
+            take_function(index, *reinterpret_cast<const wire::TaskManagementRequest*>(at));
+            break;
+        case wire::Opcode::Snack:
+            FUZZ_CHECK(m_variant->level >= 1, "a SNACK is of ErrorRecoveryLevel 1");
+            break;
+        default:
+            FUZZ_CHECK(header.kind() == wire::Opcode::LogoutRequest, "only known PDUs go out");
+            take_logout(index, *reinterpret_cast<const wire::LogoutRequest*>(at));
+    }
+}
+
+void StreamHost::take_logout(uint32_t index, const wire::LogoutRequest& pdu) {
+    Side& side = m_sides[index];
+    if ((pdu.reason & 0x7f) != wire::LogoutRequest::k_remove_for_recovery) {
+        side.logout_sent = true;
+        return;
+    }
+    FUZZ_CHECK(m_variant->level == 2 && pdu.cid.get() != index, "another connection is removed");
+    side.peer.recover_itt = pdu.initiator_task_tag.get();
 }
 
 void StreamHost::take_command(uint32_t index, const wire::ScsiCommand& pdu) {
     Side& side = m_sides[index];
     const uint32_t cmd_sn = pdu.cmd_sn.get();
     FUZZ_CHECK(side.logged_in, "commands wait for full feature phase");
+    HostTask& task = m_tasks.at(pdu.initiator_task_tag.get() & 0xffff);
+    const bool mine = task.live && task.seen.initiator_task_tag == pdu.initiator_task_tag.get();
+    if (mine && task.was_sent && task.cmd_sn == cmd_sn) {
+        FUZZ_CHECK(m_variant->level >= 1, "a retry is of ErrorRecoveryLevel 1");
+        return;
+    }
     FUZZ_CHECK(!side.has_cmd_sn || wire::CmdSn(side.last_cmd_sn).precedes(wire::CmdSn(cmd_sn)),
                "CmdSN rises on each connection");
     side.has_cmd_sn = true;
@@ -169,8 +217,9 @@ void StreamHost::take_command(uint32_t index, const wire::ScsiCommand& pdu) {
     FUZZ_CHECK(wire::CmdSn(cmd_sn).precedes_or_equals(wire::CmdSn(window.max_cmd_sn)),
                "no command beyond MaxCmdSN");
     // It may have been answered before it was out: then its slot has a new life.
-    HostTask& task = m_tasks.at(pdu.initiator_task_tag.get() & 0xffff);
-    if (!task.live || task.seen.initiator_task_tag != pdu.initiator_task_tag.get()) return;
+    if (!mine) return;
+    task.was_sent = true;
+    task.cmd_sn = cmd_sn;
     FUZZ_CHECK(task.index == index && !task.on_wire, "a command goes out once");
     FUZZ_CHECK(pdu.expected_data_transfer_length.get() == task.command.length, "its length");
     const uint32_t immediate = pdu.data_segment_length.get();
@@ -192,6 +241,11 @@ void StreamHost::take_data_out(uint32_t index, const wire::DataOut& pdu) {
 void StreamHost::take_function(uint32_t index, const wire::TaskManagementRequest& pdu) {
     Side& side = m_sides[index];
     const uint8_t function = pdu.function & 0x7f;
+    if (function == wire::TaskManagementRequest::k_task_reassign) {
+        FUZZ_CHECK(m_variant->level == 2, "TASK REASSIGN is of ErrorRecoveryLevel 2");
+        side.peer.reassign_itt = pdu.initiator_task_tag.get();
+        return;
+    }
     FUZZ_CHECK(m_managed, "a function was asked for");
     FUZZ_CHECK(pdu.opcode & wire::k_immediate, "a function is immediate");
     FUZZ_CHECK((function == HAWSER_FUNCTION_ABORT_TASK) ==

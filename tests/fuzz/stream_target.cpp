@@ -4,6 +4,8 @@
 
 #include "stream_target.h"
 
+#include "abi/engine.h"
+
 #include <algorithm>
 
 namespace hawser::fuzz {
@@ -28,14 +30,42 @@ void StreamPeer::append(Input& input, T pdu, bool counts, const Bytes& data) {
     pdu.exp_cmd_sn = exp_cmd_sn;
     pdu.max_cmd_sn = exp_cmd_sn + window - 1;
     auto* bytes = reinterpret_cast<uint8_t*>(&pdu);
+    const uint8_t how = input.byte() % 16;
     // The lie, if any: up to three bytes of the header.
-    for (uint8_t changes = input.byte() % 16; changes > 12; changes--) {
+    for (uint8_t changes = how; changes > 12; changes--) {
         const uint8_t at = input.byte() % wire::k_bhs_bytes;
         bytes[at] = input.byte();
     }
-    out.insert(out.end(), bytes, bytes + sizeof(pdu));
-    out.insert(out.end(), data.begin(), data.end());
-    out.resize(out.size() + (4 - data.size() % 4) % 4);
+    Bytes whole(bytes, bytes + sizeof(pdu));
+    whole.insert(whole.end(), data.begin(), data.end());
+    whole.resize(whole.size() + (4 - data.size() % 4) % 4);
+    if (history.size() < 16) {
+        history.push_back(whole);
+        seal(history.back(), data.size(), false, false);
+    }
+    if (how == 11) return;  // lost on the way
+    seal(whole, data.size(), how == 12, how == 10);
+    out.insert(out.end(), whole.begin(), whole.end());
+}
+
+// Puts in the digests, right or wrong.
+void StreamPeer::seal(Bytes& pdu, size_t data, bool bad_header, bool bad_data) const {
+    if (!digests) return;
+    const auto digest_of = [&pdu](size_t from, size_t to, bool bad) {
+        const uint32_t crc =
+            hawser_crc32c(bad ? 1 : 0, pdu.data() + from, static_cast<uint32_t>(to - from));
+        Bytes digest(4);
+        for (int i = 0; i < 4; i++)
+            digest[static_cast<size_t>(i)] = static_cast<uint8_t>(crc >> (8 * i));
+        return digest;
+    };
+    const Bytes of_header = digest_of(0, wire::k_bhs_bytes, bad_header);
+    if (data != 0) {
+        const Bytes of_data = digest_of(wire::k_bhs_bytes, pdu.size(), bad_data);
+        pdu.insert(pdu.end(), of_data.begin(), of_data.end());
+    }
+    pdu.insert(pdu.begin() + static_cast<long>(wire::k_bhs_bytes), of_header.begin(),
+               of_header.end());
 }
 
 void StreamPeer::say_data_in(Input& input, SeenTask& task, bool rest) {
@@ -115,16 +145,18 @@ void StreamPeer::say_other(Input& input, uint8_t kind) {
         append(input, pdu, true, pattern(48, 3));
     } else if (kind == 1) {
         wire::LogoutResponse pdu;
-        pdu.initiator_task_tag = 0xf300u | index;
-        pdu.response = static_cast<uint8_t>(std::max(0, input.byte() % 16 - 12));
+        const uint8_t choice = input.byte();
+        pdu.initiator_task_tag = choice & 16 ? recover_itt : 0xf300u | index;
+        pdu.response = static_cast<uint8_t>(std::max(0, choice % 16 - 12));
         append(input, pdu, true);
     } else if (kind == 2) {
         wire::TextResponse pdu;
         append(input, pdu, true, pattern(64, 65));
     } else if (kind == 3) {
         wire::TaskManagementResponse pdu;
-        pdu.initiator_task_tag = function_itt;
-        pdu.response = static_cast<uint8_t>(std::max(0, input.byte() % 16 - 8));
+        const uint8_t choice = input.byte();
+        pdu.initiator_task_tag = choice & 16 ? reassign_itt : function_itt;
+        pdu.response = static_cast<uint8_t>(std::max(0, choice % 16 - 8));
         append(input, pdu, true);
     } else {
         wire::LoginResponse pdu;
@@ -153,6 +185,8 @@ void StreamPeer::say(Input& input, std::vector<SeenTask>& tasks) {
         say_nop(input, static_cast<uint8_t>(kind - 18));
     } else if (kind == 21) {
         say_async(input);
+    } else if (which >= 192) {
+        say_raw(pop_history(which));
     } else {
         say_other(input, which % 5);
     }

@@ -39,6 +39,12 @@ public:
     void say_raw(std::span<const uint8_t> bytes) {
         out.insert(out.end(), bytes.begin(), bytes.end());
     }
+    // A new connection.
+    void begin() {
+        out.clear();
+        history.clear();
+        digests = false;
+    }
     // A Login Response that goes on; text has spaces for NULs.
     void say_login(uint8_t flags, const uint8_t* isid, uint16_t tsih, const std::string& text);
 
@@ -50,8 +56,17 @@ public:
     uint32_t max_burst = 16384;
     uint32_t nop_itt = 0xffffffff;       // of the last ping that came
     uint32_t function_itt = 0xffffffff;  // of the last task management function
+    uint32_t reassign_itt = 0xffffffff;  // of the last TASK REASSIGN
+    uint32_t recover_itt = 0xffffffff;   // of the last Logout for recovery
+    bool digests = false;
 
 private:
+    void seal(Bytes& pdu, size_t data, bool bad_header, bool bad_data) const;
+    Bytes pop_history(uint8_t which) const {
+        return history.empty() ? Bytes() : history[which % history.size()];
+    }
+    std::vector<Bytes> history;  // what was said or kept back: it may be said again
+
     template <typename T>
     void append(Input& input, T pdu, bool counts, const Bytes& data = {});
     void say_data_in(Input& input, SeenTask& task, bool rest);
