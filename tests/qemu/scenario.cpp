@@ -51,6 +51,7 @@ Scenario::Scenario(const Plan& plan)
     target.directory = directory_;
     target.image = image();
     target.max_connections = plan.max_connections;
+    target.chap = plan.chap;
     target_ = plan.lio ? make_lio(target) : make_tgt(target);
     report_.set("target", target_->kind());
     report_.set("target_port", target_->port());
@@ -94,6 +95,14 @@ std::string Scenario::settings() const {
         target_->name(), target_->lun(), target_->port());
     for (unsigned i = 0; i < plan_.portals; ++i) {
         text += fmt::format("set portal{} {}\n", i, Machine::host_address(i));
+    }
+    if (!plan_.chap.name.empty()) {
+        text +=
+            fmt::format("set username {}\nset password {}\n", plan_.chap.name, plan_.chap.secret);
+    }
+    if (!plan_.chap.secret_in.empty()) {
+        text += fmt::format("set reverse-username {}\nset reverse-password {}\n",
+                            plan_.chap.name_in, plan_.chap.secret_in);
     }
     if (plan_.connections != 0) {
         text += fmt::format("set connections {}\n", plan_.connections);

@@ -30,6 +30,7 @@ struct Plan {
     unsigned noop_out_timeout_s = 30;
     std::string arguments{};   // more for the kernel's command line
     bool on_terminal = false;  // the user sits at the console
+    TargetChap chap{};         // the target's; settings.ipxe gives it to iPXE
     std::function<void(double, const std::string&)> progress{};  // told of each phase as it comes
 };
 
