@@ -52,8 +52,8 @@ void Connection::reset_recovery() {
 bool Connection::accept_status(uint32_t& wants) {
     const wire::Bhs& header = header_as<wire::Bhs>();
     const wire::StatSn stat_sn(header_as<wire::TargetNumbering>().stat_sn.get());
-    // Its handler begins the numbering with it (11.13.4): before that nothing can be missing, though
-    // the session before may have recovered.
+    // Its handler begins the numbering with it (11.13.4): before that nothing can be missing,
+    // though the session before may have recovered.
     if (header.kind() == wire::Opcode::LoginResponse) return true;
     if (!counts_status(header)) {
         if (recovers()) wants |= note_hole(m_statuses.reveal(stat_sn));

@@ -44,7 +44,8 @@ bool Script::handle(uint32_t connection, Side side, Pdu& pdu, uint64_t now_ms) {
     bool touched = false;
     Play play{connection, side, pdu, {}, 0, false, nullptr};
     for (Rule& rule : m_rules) {
-        if (play.gone || !matches(rule, connection, side, play.pdu)) continue;
+        // Each line counts what it sees, whatever an earlier one does with it.
+        if (!matches(rule, connection, side, play.pdu) || play.gone) continue;
         rule.used = touched = true;
         play.rule = &rule;
         for (const Action& action : rule.actions) act(play, action, now_ms);
