@@ -324,11 +324,15 @@ TEST_CASE("the A bit means nothing at ErrorRecoveryLevel 0", "[RFC 7143 11.7.2][
     scene.login();
     scene.target.script = [](Peer& peer, const Pdu& pdu) {
         if (pdu.kind() != Opcode::ScsiCommand) return false;
-        Exchange exchange;
-        exchange.command = pdu.as<wire::ScsiCommand>();
-        exchange.data = Bytes(4096, 0x33);
-        peer.send_data_in(exchange, 0, 4096,
-                          wire::k_final | wire::DataIn::k_acknowledge | wire::DataIn::k_status);
+        wire::DataIn in;
+        in.flags = wire::k_final | wire::DataIn::k_acknowledge;
+        in.initiator_task_tag = pdu.itt();
+        in.target_transfer_tag = 0x77;  // to which a DataACK could go
+        peer.send(in, false, Bytes(2048, 0x33));
+        in.flags |= wire::DataIn::k_status;
+        in.data_sn = 1;
+        in.buffer_offset = 2048;
+        peer.send(in, true, Bytes(2048, 0x33));
         return true;
     };
     uint32_t tag = scene.submit(0, HAWSER_DATA_READ, 4096, 8);
