@@ -28,8 +28,6 @@ struct TargetOptions {
     std::string name = "iqn.2026-11.hawser:root";
     unsigned max_connections = 8;
     TargetChap chap;
-    uint16_t redirect_port = 0;  // tgt: every login is sent on to this port of 127.0.0.1
-    bool redirect_permanently = false;
     bool digests = true;                // tgt: take CRC32C; istgt always does
     unsigned error_recovery_level = 0;  // LIO
 };

@@ -73,7 +73,6 @@ private:
         admin({"--op", "new", "--mode", "target", "--tid", "1", "--targetname", options_.name});
         admin({"--op", "update", "--mode", "target", "--tid", "1", "--name", "MaxConnections",
                "--value", std::to_string(options_.max_connections)});
-        redirect();
         for (const char* digest : {"HeaderDigest", "DataDigest"}) {
             if (!options_.digests) continue;
             admin({"--op", "update", "--mode", "target", "--tid", "1", "--name", digest, "--value",
@@ -88,18 +87,6 @@ private:
         admin({"--op", "bind", "--mode", "target", "--tid", "1", "--initiator-address", "ALL"});
         std::ofstream(log(), std::ios::app)
             << admin({"--op", "show", "--mode", "target"}) << std::flush;
-    }
-
-    // RFC 7143 11.13.5: 0101 or 0102.
-    void redirect() {
-        if (options_.redirect_port == 0) return;
-        const auto set = [&](const std::string& name, const std::string& value) {
-            admin({"--op", "update", "--mode", "target", "--tid", "1", "--name", name, "--value",
-                   value});
-        };
-        set("RedirectAddress", "127.0.0.1");
-        set("RedirectPort", std::to_string(options_.redirect_port));
-        set("RedirectReason", options_.redirect_permanently ? "Permanent" : "Temporary");
     }
 
     void add_account(const std::string& name, const std::string& secret, bool outgoing) {
