@@ -74,6 +74,16 @@ uint32_t hawser_session_logout(hawser_session* session, uint64_t now_ms) {
 uint32_t hawser_session_abandon(hawser_session* session, uint64_t) {
     return session->session.abandon();
 }
+uint32_t hawser_session_add_connection(hawser_session* session, const hawser_portal* portal,
+                                       uint32_t* index, uint64_t now_ms) {
+    return session->session.add_connection(portal, *index, now_ms);
+}
+uint32_t hawser_session_drop_connection(hawser_session* session, uint32_t index, uint64_t) {
+    return session->session.drop_connection(index);
+}
+uint32_t hawser_session_reinstate(hawser_session* session, uint64_t now_ms) {
+    return session->session.reinstate(now_ms);
+}
 uint32_t hawser_session_handle_report(hawser_session* session, const hawser_report* report,
                                       uint64_t now_ms) {
     return session->session.handle_report(*report, now_ms);
@@ -161,6 +171,10 @@ uint32_t hawser_connection_manage(hawser_connection* connection,
 }
 bool hawser_connection_poll_managed(hawser_connection* connection, hawser_managed* managed) {
     return connection->connection.poll_managed(*managed);
+}
+uint32_t hawser_connection_send_targets(hawser_connection* connection, uint32_t epoch,
+                                        uint64_t now_ms) {
+    return connection->connection.send_targets(epoch, now_ms);
 }
 uint32_t hawser_connection_conclude(hawser_connection* connection, uint32_t epoch,
                                     const hawser_scope* scope) {

@@ -70,8 +70,8 @@ struct hawser_session *hawser_session_create(void *memory, const struct hawser_o
 struct hawser_connection *hawser_session_connection(struct hawser_session *session, uint32_t index);
 
 enum hawser_order_kind {
-    /* Open TCP to options.portals[portal], then hawser_connection_start_login(order.login).
-     * The connection's login_timeout runs from here: call start_connect first. */
+    /* Open TCP to order.where (number `portal` of the session's). The connection's login_timeout
+     * runs from here: call start_connect first. */
     HAWSER_ORDER_CONNECT = 1,
     /* hawser_connection_drain: send nothing more, read until EOF or the deadline, then close. */
     HAWSER_ORDER_DRAIN,
@@ -92,6 +92,8 @@ enum hawser_order_kind {
     HAWSER_ORDER_ENDED,
     /* hawser_connection_conclude(order.scope): a function on another connection ended these. */
     HAWSER_ORDER_CONCLUDE,
+    /* hawser_connection_send_targets: what other portals does the target have? */
+    HAWSER_ORDER_SEND_TARGETS,
 };
 
 struct hawser_login_order {
@@ -126,16 +128,20 @@ struct hawser_order {
     uint16_t cid; /* RECOVER: the connection that was lost */
     struct hawser_login_order login;
     struct hawser_scope scope; /* CONCLUDE */
+    struct hawser_portal where; /* CONNECT */
 };
 
 enum hawser_report_kind {
     HAWSER_REPORT_LOGGED_IN = 1,
     HAWSER_REPORT_LOST,             /* it carries nothing any more; CLOSED follows */
     HAWSER_REPORT_CLOSED,           /* its socket is gone and its tasks are parked */
-    HAWSER_REPORT_LOGGED_OUT,       /* Logout answered; detail is the response; CLOSED follows */
+    HAWSER_REPORT_LOGGED_OUT,       /* Logout answered; detail: tasks it ended; CLOSED follows */
     HAWSER_REPORT_LOGOUT_REQUESTED, /* async event 1: Logout within detail seconds */
     HAWSER_REPORT_TASKS_ENDED,      /* a function is done: siblings conclude report.scope too */
     HAWSER_REPORT_RECOVERED,        /* answer to RECOVER for cid; detail is the response */
+    HAWSER_REPORT_DROP_ANNOUNCED,   /* async event 2 about CID detail, with its times */
+    HAWSER_REPORT_PORTAL,           /* learned: redirect, redirect_port, target_portal_group_tag */
+    HAWSER_REPORT_PORTALS_TOLD,     /* SEND_TARGETS is done; error says how */
 };
 
 struct hawser_report {
@@ -162,6 +168,19 @@ uint32_t hawser_session_start(struct hawser_session *session, uint64_t now_ms);
 uint32_t hawser_session_logout(struct hawser_session *session, uint64_t now_ms);
 /* End it without a word on the wire (grace is over). ENDED follows when all sockets are closed. */
 uint32_t hawser_session_abandon(struct hawser_session *session, uint64_t now_ms);
+/* One connection more, while the session is LOGGED_IN: to this portal, or (NULL) to the next one in
+ * turn. Returns enum hawser_error; on NONE *index is its CID and orders are due: CONNECT, and
+ * SETTLED when it is logged in or has failed once. */
+uint32_t hawser_session_add_connection(struct hawser_session *session,
+                                       const struct hawser_portal *portal, uint32_t *index,
+                                       uint64_t now_ms);
+/* Logs a connection out when its tasks are done, and opens it no more. Not the last one. Returns
+ * enum hawser_error; on NONE orders are due. */
+uint32_t hawser_session_drop_connection(struct hawser_session *session, uint32_t index,
+                                        uint64_t now_ms);
+/* Starts the session anew as after a loss (a host's last means against a target that answers to
+ * nothing else). Nothing unless LOGGED_IN. */
+uint32_t hawser_session_reinstate(struct hawser_session *session, uint64_t now_ms);
 uint32_t hawser_session_handle_report(struct hawser_session *session,
                                       const struct hawser_report *report, uint64_t now_ms);
 uint32_t hawser_session_handle_timeout(struct hawser_session *session, uint64_t now_ms);
@@ -189,6 +208,9 @@ struct hawser_session_snapshot {
     uint16_t target_portal_group_tag;
     struct hawser_keys keys;
     uint32_t recoveries; /* connections lost without a reinstatement, ErrorRecoveryLevel 2 */
+    uint32_t connections_asked;
+    uint32_t portal_count; /* those of the options, then what was learned and added */
+    struct hawser_portal portals[HAWSER_PORTALS_MAX];
 };
 /* Control thread; a host publishes it for sysfs. */
 void hawser_session_read(const struct hawser_session *session,
@@ -221,6 +243,9 @@ uint32_t hawser_connection_handle_closed(struct hawser_connection *connection, u
 uint32_t hawser_connection_drain(struct hawser_connection *connection, uint32_t epoch,
                                  uint64_t deadline_ms, uint64_t now_ms);
 uint32_t hawser_connection_abandon(struct hawser_connection *connection, uint64_t now_ms);
+/* With HAWSER_LOGOUT_WHEN_IDLE beside the reason no further command goes out, and the Logout waits
+ * until those that are out have completed: at most logout_timeout, or what the target allows. */
+#define HAWSER_LOGOUT_WHEN_IDLE 0x40
 uint32_t hawser_connection_logout(struct hawser_connection *connection, uint8_t reason,
                                   uint64_t now_ms);
 /* ErrorRecoveryLevel 2, on a connection that is logged in: removes another one, `cid`, for recovery
@@ -310,6 +335,10 @@ uint32_t hawser_connection_manage(struct hawser_connection *connection,
                                   const struct hawser_task_management *request, uint64_t now_ms);
 bool hawser_connection_poll_managed(struct hawser_connection *connection,
                                     struct hawser_managed *managed);
+/* Asks the target for its portals, with login_timeout (RFC 7143 Appendix C); gives PORTAL for each
+ * one that is an address, then PORTALS_TOLD. A text that fails costs nothing but its answer. */
+uint32_t hawser_connection_send_targets(struct hawser_connection *connection, uint32_t epoch,
+                                        uint64_t now_ms);
 uint32_t hawser_connection_conclude(struct hawser_connection *connection, uint32_t epoch,
                                     const struct hawser_scope *scope);
 

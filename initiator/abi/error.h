@@ -105,11 +105,21 @@ extern "C" {
     X(ASYNC_LOGOUT, 90, "target asks for a logout")                                                \
     X(ASYNC_DROP_CONNECTION, 91, "target drops this connection")                                   \
     X(ASYNC_DROP_SESSION, 92, "target drops every connection")                                     \
-    X(ASYNC_RENEGOTIATE, 93, "target asks for a negotiation")                                      \
     X(LOGOUT_REFUSED, 94, "target refuses the Logout")                                             \
     /* what this side asked for */                                                                 \
     X(TASK_MANAGEMENT_TIMEOUT, 95, "no answer to a task management function")                      \
     X(TASK_MANAGEMENT_LOST, 96, "connection lost before a task management function was answered")  \
+    X(TEXT_TIMEOUT, 97, "no answer to a Text Request")                                             \
+    X(TEXT_REJECTED, 98, "target rejected a Text Request")                                         \
+    X(BAD_TEXT, 99, "a Text Response that breaks the rules of negotiation")                        \
+    X(TEXT_TOO_LONG, 100, "target's text is too long")                                             \
+    X(REDIRECTED_TOO_OFTEN, 101, "target redirects the login again and again")                     \
+    X(REDIRECTED_NOWHERE, 102, "target redirects the login, but names no IP address")              \
+    X(NOT_LOGGED_IN, 103, "session is not logged in")                                              \
+    X(CONNECTIONS_FULL, 104, "session takes no further connection")                                \
+    X(PORTALS_FULL, 105, "session takes no further portal")                                        \
+    X(NO_SUCH_CONNECTION, 106, "session has no such connection")                                   \
+    X(LAST_CONNECTION, 107, "session has no other connection that is logged in")                   \
     /* options */                                                                                  \
     X(BAD_OPTION, 110, "bad option")
 

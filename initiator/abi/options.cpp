@@ -12,6 +12,14 @@ extern "C" uint32_t hawser_options_parse(const char* line, uint32_t length,
     return good ? HAWSER_ERROR_NONE : HAWSER_ERROR_BAD_OPTION;
 }
 
+extern "C" uint32_t hawser_portal_parse(const char* value, uint32_t length,
+                                        struct hawser_portal* portal,
+                                        char reason[HAWSER_REASON_BYTES]) {
+    bool good =
+        hawser::parse_portal_option({value, length}, *portal, {reason, HAWSER_REASON_BYTES});
+    return good ? HAWSER_ERROR_NONE : HAWSER_ERROR_BAD_OPTION;
+}
+
 extern "C" void hawser_portal_format(const struct hawser_address* address, uint16_t port,
                                      char out[64]) {
     hawser::wire::TextWriter writer({reinterpret_cast<uint8_t*>(out), 63});

@@ -71,7 +71,7 @@ struct hawser_options {
     char alias[64];
     struct hawser_portal portals[HAWSER_PORTALS_MAX];
     uint32_t portal_count;
-    uint32_t connection_count;
+    uint32_t connection_count; /* room for so many: connections_max */
     uint32_t luns[HAWSER_LUNS_MAX];
     uint32_t lun_count; /* 0: all */
     uint32_t queue_depth;
@@ -96,6 +96,8 @@ struct hawser_options {
     uint32_t abort_timeout_ms;   /* ABORT TASK, ABORT TASK SET, CLEAR TASK SET */
     uint32_t lu_reset_timeout_ms;
     uint32_t tgt_reset_timeout_ms;
+    uint32_t connection_start; /* how many of them to open: connections */
+    uint8_t portals_all;       /* ask the target for its other portals */
 };
 
 /* RFC 7143 12.1.3, and IANA's "PPP Authentication Algorithms" */
@@ -113,6 +115,9 @@ uint32_t hawser_chap_digest_bytes(uint8_t algorithm); /* 0: unknown. Any thread 
  */
 uint32_t hawser_options_parse(const char *line, uint32_t length, struct hawser_options *options,
                               char reason[HAWSER_REASON_BYTES]);
+/* The value of one portal= word, the same way. */
+uint32_t hawser_portal_parse(const char *value, uint32_t length, struct hawser_portal *portal,
+                             char reason[HAWSER_REASON_BYTES]);
 /* "10.0.10.2:3260" or "[fe80::1]:3260"; out holds at least 64 bytes. Any thread. */
 void hawser_portal_format(const struct hawser_address *address, uint16_t port, char out[64]);
 

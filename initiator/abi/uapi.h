@@ -9,6 +9,8 @@
 #define HAWSER_DEVICE_NAME "hawser"            /* /dev/hawser, 0600 */
 #define HAWSER_REQUEST_CONNECT "connect"       /* connect KEY=VALUE ... */
 #define HAWSER_REQUEST_DISCONNECT "disconnect" /* disconnect session=hawserN */
+#define HAWSER_REQUEST_ADD "add"   /* add session=hawserN [portal=...] */
+#define HAWSER_REQUEST_DROP "drop" /* drop session=hawserN connection=N */
 #define HAWSER_REQUEST_BYTES_MAX 8191
 #define HAWSER_ANSWER_BYTES_MAX 1024
 #define HAWSER_BUS_NAME "hawser"        /* /sys/bus/hawser/devices/hawserN */

@@ -29,7 +29,14 @@ void Connection::reset_transport() {
     m_nop_outstanding = false;
     m_logout_wanted = false;
     m_logout_outstanding = false;
+    m_holds_commands = false;
+    m_logout_when_idle = false;
+    m_logout_due_ms = HAWSER_NEVER;
     m_management.overdue = 0;
+    m_text.exchange.abandon();
+    m_text.targets_wanted = m_text.negotiation_wanted = m_text.report_due = false;
+    m_text.overdue = 0;
+    m_text.deadline_ms = HAWSER_NEVER;
     m_login_deadline_ms = HAWSER_NEVER;
     m_drain_deadline_ms = HAWSER_NEVER;
     m_logout_deadline_ms = HAWSER_NEVER;
@@ -40,7 +47,7 @@ void Connection::reset_transport() {
     m_transmit_padding = 0;
     m_digest_owed = false;
     m_data_digest = false;
-    m_login_text = {};
+    m_own_text = {};
     m_receive_stage = ReceiveStage::Header;
     m_header_bytes = wire::k_bhs_bytes;
     m_header_filled = 0;
@@ -108,6 +115,7 @@ bool Connection::poll_report(hawser_report& report) {
         report.scope = m_management.scope;
         return true;
     }
+    if (poll_text_report(report)) return true;
     if (!m_closed_report_due || !m_parked.empty()) return false;
     m_closed_report_due = false;
     report = make_report(HAWSER_REPORT_CLOSED);
@@ -222,8 +230,13 @@ uint32_t Connection::logout(uint8_t reason, uint64_t now_ms) {
     if (!m_open || m_closing || m_draining || !advance(ConnectionEvent::LogoutSent)) return 0;
     m_logging_out = true;
     m_logout_wanted = true;
-    m_logout_reason = reason;
+    m_logout_reason = reason & ~HAWSER_LOGOUT_WHEN_IDLE;
     m_logout_deadline_ms = now_ms + m_shared->options.logout_timeout_ms;
+    m_logout_when_idle = (reason & HAWSER_LOGOUT_WHEN_IDLE) != 0;
+    if (m_logout_when_idle) {
+        m_holds_commands = true;
+        if (m_logout_due_ms < m_logout_deadline_ms) m_logout_deadline_ms = m_logout_due_ms;
+    }
     return HAWSER_WANT_TRANSMIT | HAWSER_WANT_TIMEOUT;
 }
 
@@ -233,6 +246,7 @@ uint64_t Connection::poll_timeout() const {
     if (m_drain_deadline_ms < deadline) deadline = m_drain_deadline_ms;
     if (m_logout_deadline_ms < deadline) deadline = m_logout_deadline_ms;
     if (m_management.deadline_ms < deadline) deadline = m_management.deadline_ms;
+    if (m_text.deadline_ms < deadline) deadline = m_text.deadline_ms;
     if (m_state == ConnectionState::LoggedIn && !m_draining &&
         m_shared->options.noop_out_interval_ms != 0) {
         uint64_t nop = m_last_received_ms + m_shared->options.noop_out_interval_ms;
@@ -253,12 +267,21 @@ uint32_t Connection::handle_timeout(uint64_t now_ms) {
         return fail(m_state == ConnectionState::XptWait ? HAWSER_ERROR_CONNECT_TIMEOUT
                                                         : HAWSER_ERROR_LOGIN_TIMEOUT);
     if (m_drain_deadline_ms <= now_ms) return close_quietly();
+    if (m_logout_deadline_ms <= now_ms && m_logout_when_idle && m_logout_wanted) {
+        m_logout_when_idle = false;  // its tasks were waited for long enough
+        m_logout_deadline_ms = now_ms + m_shared->options.logout_timeout_ms;
+        return HAWSER_WANT_TRANSMIT | HAWSER_WANT_TIMEOUT;
+    }
     if (m_logout_deadline_ms <= now_ms) return fail(HAWSER_ERROR_LOGOUT_TIMEOUT);
     if (m_management.deadline_ms <= now_ms) {
         if (m_management.outstanding) m_management.overdue++;
         return end_management(HAWSER_ERROR_TASK_MANAGEMENT_TIMEOUT, 0);
     }
     if (recovery_deadline() <= now_ms) return handle_recovery_timeout(now_ms);
+    if (m_text.deadline_ms <= now_ms) {
+        if (m_text.exchange.active() && !m_text.exchange.ready()) m_text.overdue++;
+        return end_text(HAWSER_ERROR_TEXT_TIMEOUT);
+    }
     if (m_nop_outstanding) return fail(HAWSER_ERROR_NOP_TIMEOUT);
     return ping(now_ms);
 }

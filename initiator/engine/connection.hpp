@@ -14,7 +14,7 @@
 //
 // The rooms: connection.cpp (life and death, timers), connection_transmit.cpp,
 // connection_receive.cpp (framing), connection_control.cpp (login, NOP, Logout, async, Reject),
-// task_management.cpp (ending tasks), data_transfer.cpp (SCSI), retransmission.cpp
+// connection_text.cpp (text), task_management.cpp (ending tasks), data_transfer.cpp (SCSI), retransmission.cpp
 // (ErrorRecoveryLevel 1: holes), reassignment.cpp (ErrorRecoveryLevel 2: tasks of a lost
 // connection).
 #pragma once
@@ -25,6 +25,7 @@
 #include "engine/login.hpp"
 #include "engine/status_window.hpp"
 #include "engine/task.hpp"
+#include "engine/text_exchange.hpp"
 #include "wire/bhs.hpp"
 #include "wire/serial.hpp"
 
@@ -71,6 +72,7 @@ public:
     uint32_t manage(const hawser_task_management& request, uint64_t now_ms);
     bool poll_managed(hawser_managed& managed);
     uint32_t conclude(uint32_t epoch, const hawser_scope& scope);
+    uint32_t send_targets(uint32_t epoch, uint64_t now_ms);
 
     bool poll_transmit(uint32_t room, hawser_transmit& transmit);
     uint32_t handle_transmitted(uint32_t length, uint64_t now_ms);
@@ -106,6 +108,7 @@ private:
     bool fill_command();
     bool has_more() const;
     bool take_number(Task& task);
+    bool logout_is_due() const;
     void append(const void* bytes, uint32_t length);
     void append_digest(uint32_t crc);
     void seal_header(uint32_t begin);
@@ -141,6 +144,7 @@ private:
     uint32_t handle_login_response();
     uint32_t handle_nop_in();
     uint32_t handle_async_message();
+    uint32_t announce_drop(const wire::AsyncMessage& message);
     uint32_t handle_logout_response();
     uint32_t handle_reject();
 
@@ -159,6 +163,15 @@ private:
     void remove_from_list(Task& task);
     void finish_task(Task& task);
     void drop_sequences(Task& task);
+
+    // connection_text.cpp
+    void append_text();
+    bool text_is_due() const;
+    uint32_t negotiate(uint64_t now_ms);
+    bool awaits_text(uint32_t initiator_task_tag) const;
+    uint32_t handle_text_response();
+    uint32_t end_text(uint32_t error);
+    bool poll_text_report(hawser_report& report);
 
     // task_management.cpp
     void append_management();
@@ -245,6 +258,9 @@ private:
     bool m_logout_wanted = false;
     bool m_logout_outstanding = false;
     uint8_t m_logout_reason = 0;
+    bool m_holds_commands = false;  // it is to leave: nothing new, RFC 7143 11.9.1 event 1
+    bool m_logout_when_idle = false;
+    uint64_t m_logout_due_ms = HAWSER_NEVER;  // the target's patience
 
     // task management: the function that is outstanding, and the last one's result
     struct Management {
@@ -282,6 +298,19 @@ private:
     uint16_t m_recover_cid = 0;
     uint64_t m_recover_deadline_ms = HAWSER_NEVER;
 
+    // text in full feature phase: one exchange at a time, RFC 7143 6.2
+    struct TextTask {
+        TextExchange exchange;
+        bool targets_wanted = false;
+        bool negotiation_wanted = false;
+        bool report_due = false;
+        uint16_t generation = 0;
+        uint32_t error = HAWSER_ERROR_NONE;
+        uint32_t overdue = 0;  // given up by their timeout; the target may yet answer them
+        uint64_t deadline_ms = HAWSER_NEVER;
+    };
+    TextTask m_text;
+
     // timers
     uint64_t m_login_deadline_ms = HAWSER_NEVER;
     uint64_t m_drain_deadline_ms = HAWSER_NEVER;
@@ -309,7 +338,7 @@ private:
     bool m_data_digest = false;  // agreed, in full feature phase
     bool m_digest_owed = false;
     uint32_t m_transmit_crc = 0;
-    std::span<const uint8_t> m_login_text;
+    std::span<const uint8_t> m_own_text;
 
     // receive
     enum class ReceiveStage : uint8_t { Header, Placement, Segment, Trailer };

@@ -33,6 +33,8 @@ uint32_t Connection::dispatch_control() {
             return handle_logout_response();
         case wire::Opcode::TaskManagementResponse:
             return handle_management_response();
+        case wire::Opcode::TextResponse:
+            return handle_text_response();
         case wire::Opcode::Reject:
             return handle_reject();
         default:
@@ -47,7 +49,7 @@ uint32_t Connection::handle_login_response() {
     if (response.status_class == 0) {
         // An answer before the whole request has gone, or out of order. The first one tells where
         // this connection's StatSN begins (RFC 7143 11.13.4).
-        if (!m_login_text.empty()) return fail(HAWSER_ERROR_LOGIN_UNEXPECTED_PDU);
+        if (!m_own_text.empty()) return fail(HAWSER_ERROR_LOGIN_UNEXPECTED_PDU);
         const wire::StatSn stat_sn(response.stat_sn.get());
         if (m_login_answered && stat_sn != m_statuses.expected())
             return fail(HAWSER_ERROR_STAT_SN, stat_sn.value());
@@ -108,6 +110,17 @@ uint32_t Connection::handle_nop_in() {
     return wants | HAWSER_WANT_TRANSMIT;
 }
 
+// Another connection is going to be dropped: its loss will have the times that are told here.
+uint32_t Connection::announce_drop(const wire::AsyncMessage& message) {
+    if (m_report_count > k_reports_max / 2) return 0;  // the rest is for what must be told
+    hawser_report report = make_report(HAWSER_REPORT_DROP_ANNOUNCED);
+    report.detail = message.parameter1.get();
+    report.time2wait_s = message.parameter2.get();
+    report.time2retain_s = message.parameter3.get();
+    push_report(report);
+    return HAWSER_WANT_REPORT;
+}
+
 // RFC 7143 11.9.1
 uint32_t Connection::handle_async_message() {
     const auto& message = header_as<wire::AsyncMessage>();
@@ -117,7 +130,10 @@ uint32_t Connection::handle_async_message() {
                  // well
             return wants;
         case 1: {
-            // Said again (T12, T14) it is no news, and reports have only so much room.
+            // Half of the time is for the Logout to get there. Said again (T12, T14) it is no news,
+            // and reports have only so much room.
+            m_logout_due_ms = m_last_received_ms + uint64_t{500} * message.parameter3.get();
+            m_holds_commands = true;
             const bool news = m_state == ConnectionState::LoggedIn;
             advance(ConnectionEvent::LogoutRequested);
             if (!news) return wants;
@@ -128,12 +144,12 @@ uint32_t Connection::handle_async_message() {
             return wants | HAWSER_WANT_REPORT;
         }
         case 2:  // parameter1 names the connection; another one's own thread will see its EOF
-            if (message.parameter1.get() != m_index) return wants;
+            if (message.parameter1.get() != m_index) return wants | announce_drop(message);
             return wants | fail(HAWSER_ERROR_ASYNC_DROP_CONNECTION, 2);
         case 3:
             return wants | fail(HAWSER_ERROR_ASYNC_DROP_SESSION, 3);
-        case 4:  // a Text Request or a Logout is due: the loss leads to a new negotiation
-            return wants | fail(HAWSER_ERROR_ASYNC_RENEGOTIATE, 4);
+        case 4:  // a Text Request is due, an empty one will do; a Logout under way is as good
+            return m_logging_out ? wants : wants | negotiate(m_last_received_ms);
         default:  // 5 is for FastAbort, which we do not agree to; 248..255 are vendors'
             return wants;
     }
@@ -149,6 +165,8 @@ uint32_t Connection::handle_logout_response() {
     if (response.response != 0) return wants | fail(HAWSER_ERROR_LOGOUT_REFUSED, response.response);
     advance(ConnectionEvent::LogoutAccepted);
     hawser_report report = make_report(HAWSER_REPORT_LOGGED_OUT);
+    for (const Task* task = m_active.first(); task != nullptr; task = task->link.next)
+        report.detail++;
     report.time2wait_s = response.time2wait.get();
     report.time2retain_s = response.time2retain.get();
     push_report(report);

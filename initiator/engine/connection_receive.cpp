@@ -47,9 +47,8 @@ uint32_t Connection::check_header(const wire::Bhs& header) const {
         if (header.kind() != wire::Opcode::LoginResponse) return HAWSER_ERROR_LOGIN_UNEXPECTED_PDU;
         return length > k_segment_bytes ? HAWSER_ERROR_LOGIN_TOO_LONG : HAWSER_ERROR_NONE;
     }
-    // Nothing but login is in S4; Text has no request of ours outstanding.
-    if (header.kind() == wire::Opcode::LoginResponse || header.kind() == wire::Opcode::TextResponse)
-        return HAWSER_ERROR_UNEXPECTED_OPCODE;
+    // Nothing but login is in S4.
+    if (header.kind() == wire::Opcode::LoginResponse) return HAWSER_ERROR_UNEXPECTED_OPCODE;
     if (length > m_keys.max_recv_data_segment_length) return HAWSER_ERROR_SEGMENT_TOO_LONG;
     return HAWSER_ERROR_NONE;
 }

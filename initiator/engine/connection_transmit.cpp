@@ -62,7 +62,7 @@ void Connection::attach_data(Task& task, uint32_t offset, uint32_t length) {
 
 // A text segment of our own; it must stay until it is sent. Ends the buffer like a task's data.
 void Connection::attach_text(std::span<const uint8_t> text) {
-    m_login_text = text;
+    m_own_text = text;
     owe_trailer(static_cast<uint32_t>(text.size()));
     if (m_digest_owed) digest_sent(text);
 }
@@ -105,6 +105,12 @@ void Connection::append_logout() {
     m_logout_outstanding = true;
 }
 
+bool Connection::logout_is_due() const {
+    if (!m_logout_wanted) return false;
+    if (m_logout_when_idle) return m_active.empty();
+    return m_sequences.empty() && (m_pending.empty() || m_holds_commands);
+}
+
 // One control PDU; false when there is none.
 bool Connection::fill_control() {
     if (m_logout_outstanding) return false;  // RFC 7143 11.14: nothing after it
@@ -131,8 +137,12 @@ bool Connection::fill_control() {
         return true;
     }
     if (fill_snack() || fill_recovery()) return true;
+    if (text_is_due()) {
+        append_text();
+        return true;
+    }
     // The last PDU: what was submitted before goes before it (RFC 7143 11.14: nothing new after).
-    if (m_logout_wanted && m_sequences.empty() && m_pending.empty()) {
+    if (logout_is_due()) {
         append_logout();
         return true;
     }
@@ -270,31 +280,31 @@ void Connection::fill(uint32_t room) {
     m_transmit_begin = 0;
     m_transmit_end = 0;
     if (owes_trailer()) append_trailer();
-    while (m_transmit_left == 0 && m_login_text.empty() &&
+    while (m_transmit_left == 0 && m_own_text.empty() &&
            m_transmit_end + k_command_bytes_max <= k_transmit_buffer_bytes &&
            m_transmit_end + k_command_bytes_max <= room) {
         if (fill_control()) continue;
         if (m_state == ConnectionState::InLogin || m_logout_outstanding) return;
-        if (!fill_data_out() && !fill_command()) return;
+        if (!fill_data_out() && (m_holds_commands || !fill_command())) return;
     }
 }
 
 bool Connection::has_more() const {
     return owes_trailer() || !m_sequences.empty() || m_nop_reply_count != 0 ||
-           (!m_pending.empty() && m_shared->window.is_open());
+           (!m_pending.empty() && !m_holds_commands && m_shared->window.is_open());
 }
 
 bool Connection::poll_transmit(uint32_t room, hawser_transmit& transmit) {
     if (!m_open || m_closing || m_draining || m_state == ConnectionState::XptWait) return false;
-    if (m_transmit_begin == m_transmit_end && m_transmit_left == 0 && m_login_text.empty())
+    if (m_transmit_begin == m_transmit_end && m_transmit_left == 0 && m_own_text.empty())
         fill(room);
     transmit = {};
     if (m_transmit_begin != m_transmit_end) {
         transmit.bytes = &m_transmit[m_transmit_begin];
         transmit.bytes_length = m_transmit_end - m_transmit_begin;
-    } else if (!m_login_text.empty()) {
-        transmit.bytes = m_login_text.data();
-        transmit.bytes_length = static_cast<uint32_t>(m_login_text.size());
+    } else if (!m_own_text.empty()) {
+        transmit.bytes = m_own_text.data();
+        transmit.bytes_length = static_cast<uint32_t>(m_own_text.size());
         transmit.more = owes_trailer();
         return true;
     } else if (m_transmit_left == 0) {
@@ -306,7 +316,7 @@ bool Connection::poll_transmit(uint32_t room, hawser_transmit& transmit) {
         transmit.data_length = m_transmit_left;
         transmit.digest = m_digest_owed;
     }
-    transmit.more = !m_login_text.empty() || has_more();
+    transmit.more = !m_own_text.empty() || has_more();
     return true;
 }
 
@@ -323,7 +333,7 @@ uint32_t Connection::finish_data() {
 
 uint32_t Connection::transmit_wants() const {
     const bool waiting = m_transmit_begin != m_transmit_end || m_transmit_left != 0 ||
-                         !m_login_text.empty() || m_nop_wanted || m_logout_wanted ||
+                         !m_own_text.empty() || m_nop_wanted || logout_is_due() || text_is_due() ||
                          m_management.wanted || owes_recovery() || has_more();
     return waiting ? HAWSER_WANT_TRANSMIT : 0;
 }
@@ -335,9 +345,9 @@ uint32_t Connection::handle_transmitted(uint32_t length, uint64_t now_ms) {
     const uint32_t of_bytes = length < bytes ? length : bytes;
     m_transmit_begin += of_bytes;
     length -= of_bytes;
-    if (length != 0 && !m_login_text.empty()) {
-        const size_t of_text = length < m_login_text.size() ? length : m_login_text.size();
-        m_login_text = m_login_text.subspan(of_text);
+    if (length != 0 && !m_own_text.empty()) {
+        const size_t of_text = length < m_own_text.size() ? length : m_own_text.size();
+        m_own_text = m_own_text.subspan(of_text);
         return transmit_wants();
     }
     if (length != 0 && m_transmit_left != 0) {

@@ -25,6 +25,9 @@ constexpr Option k_options[] = {
     {OptionId::Target, "target", OptionType::Name, 0, 0, false},
     {OptionId::Portal, "portal", OptionType::Portal, 0, 0, true},
     {OptionId::Connections, "connections", OptionType::Number, 1, HAWSER_CONNECTIONS_MAX, false},
+    {OptionId::ConnectionsMax, "connections_max", OptionType::Number, 1, HAWSER_CONNECTIONS_MAX,
+     false},
+    {OptionId::Portals, "portals", OptionType::AllOrGiven, 0, 0, false},
     {OptionId::Initiator, "initiator", OptionType::Name, 0, 0, false},
     {OptionId::Alias, "alias", OptionType::Text, 0, 0, false},
     {OptionId::Lun, "lun", OptionType::Number, 0, k_lun_max, true},
@@ -161,10 +164,7 @@ bool parse_portal_attribute(std::string_view item, hawser_portal& portal, Reason
     return reason("portal", value, "after the address only source=ADDRESS and nic=NAME are known");
 }
 
-bool take_portal(const Option& option, std::string_view value, hawser_options& options,
-                 Reason& reason) {
-    if (options.portal_count == HAWSER_PORTALS_MAX)
-        return reason.too_many(option, value, HAWSER_PORTALS_MAX);
+bool read_portal(std::string_view value, hawser_portal& portal, Reason& reason) {
     wire::ListReader items(value);
     std::string_view item;
     items.next(item);
@@ -172,7 +172,7 @@ bool take_portal(const Option& option, std::string_view value, hawser_options& o
     if (!where || !is_unicast(where->address))
         return reason("portal", value,
                       "not ADDRESS[:PORT][,source=ADDRESS][,nic=NAME]; IPv6 as [::1]:3260");
-    hawser_portal portal = {};
+    portal = {};
     portal.address = where->address;
     portal.port = where->port;
     while (items.next(item))
@@ -181,7 +181,15 @@ bool take_portal(const Option& option, std::string_view value, hawser_options& o
         return reason("portal", value, "source= is of another IP version than the portal");
     if (is_link_local(portal.address) && !portal.nic[0])
         return reason("portal", value, "a link-local address needs nic=NAME");
-    options.portals[options.portal_count++] = portal;
+    return true;
+}
+
+bool take_portal(const Option& option, std::string_view value, hawser_options& options,
+                 Reason& reason) {
+    if (options.portal_count == HAWSER_PORTALS_MAX)
+        return reason.too_many(option, value, HAWSER_PORTALS_MAX);
+    if (!read_portal(value, options.portals[options.portal_count], reason)) return false;
+    options.portal_count++;
     return true;
 }
 
@@ -214,6 +222,9 @@ void store_number(OptionId id, uint32_t number, hawser_options& options) {
     hawser_keys& offer = options.offer;
     switch (id) {
         case OptionId::Connections:
+            options.connection_start = number;
+            break;
+        case OptionId::ConnectionsMax:
             options.connection_count = number;
             break;
         case OptionId::Root:
@@ -347,6 +358,10 @@ bool take_text(const Option& option, std::string_view value, hawser_options& opt
             return take_free_text(option, value, options, reason);
         case OptionType::ChapAlgorithms:
             return take_chap_algorithms(option, value, options, reason);
+        case OptionType::AllOrGiven:
+            options.portals_all = value == "all";
+            return value == "all" || value == "given" ||
+                   reason(option.name, value, "neither all nor given");
         case OptionType::CpuList:
             if (value == "auto") return true;
             if (!is_cpu_list(value) || !copy_text(value, options.cpus))
@@ -383,7 +398,10 @@ bool complete(uint64_t given, hawser_options& options, Reason& reason) {
     if (!options.initiator_name[0]) return reason("initiator", "", "missing: give initiator=NAME");
     if (!options.portal_count) return reason("portal", "", "missing: give portal=ADDRESS[:PORT]");
     if (!check_chap(options, reason)) return false;
-    if (!options.connection_count) options.connection_count = options.portal_count;
+    if (!options.connection_start) options.connection_start = options.portal_count;
+    if (!options.connection_count) options.connection_count = options.connection_start;
+    if (options.connection_count < options.connection_start)
+        return reason("connections_max", "", "must not be less than connections");
     options.offer.max_connections = options.connection_count;
     // Either of the two switches it off.
     if (!options.noop_out_timeout_ms) options.noop_out_interval_ms = 0;
@@ -409,6 +427,12 @@ bool is_printable(std::string_view line) {
 }
 
 }  // namespace option_detail
+
+bool parse_portal_option(std::string_view value, hawser_portal& portal,
+                         std::span<char> reason_out) {
+    option_detail::Reason reason(reason_out);
+    return option_detail::read_portal(value, portal, reason);
+}
 
 bool parse_option_line(std::string_view line, hawser_options& options, std::span<char> reason_out) {
     using namespace option_detail;

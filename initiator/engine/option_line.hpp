@@ -12,6 +12,7 @@
 namespace hawser {
 
 // False: options is not to be used, and reason (with its NUL) says why.
+bool parse_portal_option(std::string_view value, hawser_portal& portal, std::span<char> reason);
 bool parse_option_line(std::string_view line, hawser_options& options, std::span<char> reason);
 
 }  // namespace hawser

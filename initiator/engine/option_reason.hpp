@@ -18,6 +18,8 @@ enum class OptionId : uint8_t {
     Target,
     Portal,
     Connections,
+    ConnectionsMax,
+    Portals,
     Initiator,
     Alias,
     Lun,
@@ -61,6 +63,7 @@ enum class OptionType : uint8_t {
     Text,
     Portal,
     CpuList,
+    AllOrGiven,
     Digest,
     ChapAlgorithms
 };

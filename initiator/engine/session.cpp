@@ -19,6 +19,12 @@ void Session::create(SessionShared& shared, std::span<Connection> connections,
     m_shared = &shared;
     m_connections = connections;
     m_random = random;
+    m_portal_count = shared.options.portal_count;
+    for (uint32_t i = 0; i < m_portal_count; i++) m_portals[i] = shared.options.portals[i];
+    for (uint32_t i = 0; i < m_connections.size(); i++) {
+        m_slots[i].enabled = i < shared.options.connection_start;
+        m_slots[i].home = i % m_portal_count;
+    }
     const uint16_t qualifier =
         isid_qualifier != 0 ? isid_qualifier : static_cast<uint16_t>(random | 1);
     // RFC 7143 11.12.5: type 10b "random", 24 bits, then the qualifier. Not 00023d..., which is
@@ -59,9 +65,23 @@ uint32_t Session::wants() const {
     return HAWSER_WANT_TIMEOUT | (m_order_count != 0 ? HAWSER_WANT_ORDER : 0);
 }
 
+uint32_t Session::enabled_connections() const {
+    uint32_t count = 0;
+    for (const Slot& slot : m_slots) count += slot.enabled ? 1 : 0;
+    return count;
+}
+
+// The connection after this one, in turn.
+uint32_t Session::next_enabled(uint32_t index) const {
+    const uint32_t count = static_cast<uint32_t>(m_connections.size());
+    for (uint32_t i = 1; i <= count; i++)
+        if (m_slots[(index + i) % count].enabled) return (index + i) % count;
+    return index;
+}
+
 // How many of the connections asked for the target lets us have.
 uint32_t Session::usable_connections() const {
-    const uint32_t asked = static_cast<uint32_t>(m_connections.size());
+    const uint32_t asked = enabled_connections();
     return m_keys.max_connections < asked ? m_keys.max_connections : asked;
 }
 
@@ -75,10 +95,10 @@ bool Session::all_idle() const {
 // Portals are dealt out in turn; a connection whose portal fails goes on to those that no other
 // connection begins with.
 void Session::connect(uint32_t index, bool leading, uint64_t now_ms) {
-    const uint32_t count = static_cast<uint32_t>(m_connections.size());
-    const uint32_t portals = m_shared->options.portal_count;
+    const uint32_t count = enabled_connections();
+    const uint32_t portals = m_portal_count;
     Slot& slot = m_slots[index];
-    slot.portal = (index + slot.attempts * count) % portals;
+    slot.portal = (slot.home + slot.attempts * count) % portals;
     slot.phase = SlotPhase::Opening;
     slot.retry_ms = HAWSER_NEVER;
     const bool alone = count == 1 && portals == 1;
@@ -87,6 +107,7 @@ void Session::connect(uint32_t index, bool leading, uint64_t now_ms) {
     const uint32_t patience = options.login_timeout_ms;
     hawser_order order = make_order(HAWSER_ORDER_CONNECT, index);
     order.portal = slot.portal;
+    order.where = portal_of(slot);
     order.deadline_ms =
         now_ms +
         (alone || patience < options.connect_timeout_ms ? patience : options.connect_timeout_ms);
@@ -246,6 +267,9 @@ void Session::read(hawser_session_snapshot& snapshot) const {
     snapshot.last_error = m_last_error;
     snapshot.last_detail = m_last_detail;
     snapshot.last_index = m_last_index;
+    snapshot.connections_asked = enabled_connections();
+    snapshot.portal_count = m_portal_count;
+    for (uint32_t i = 0; i < m_portal_count; i++) snapshot.portals[i] = m_portals[i];
     for (size_t i = 0; i < HAWSER_PORTALS_MAX; i++) {
         snapshot.errors[i] = m_portal_errors[i];
         snapshot.details[i] = m_portal_details[i];

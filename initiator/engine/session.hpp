@@ -52,6 +52,9 @@ public:
     uint32_t start(uint64_t now_ms);
     uint32_t logout(uint64_t now_ms);
     uint32_t abandon();
+    uint32_t add_connection(const hawser_portal* portal, uint32_t& index, uint64_t now_ms);
+    uint32_t drop_connection(uint32_t index);
+    uint32_t reinstate(uint64_t now_ms);
     uint32_t handle_report(const hawser_report& report, uint64_t now_ms);
     uint32_t handle_timeout(uint64_t now_ms);
     uint64_t poll_timeout() const;
@@ -76,6 +79,14 @@ private:
         uint32_t remover = 0;                // Removing: who asks for it
         uint64_t recover_ms = HAWSER_NEVER;  // not before: Time2Wait
         uint64_t retain_ms = HAWSER_NEVER;   // not after: Time2Retain
+        bool enabled = false;           // one of those that are to be open
+        bool retiring = false;          // in a Logout of its own, the session runs on
+        uint32_t home = 0;              // the portal that it begins with
+        hawser_portal redirect{};       // where the target sends this login; family 0: nowhere else
+        uint32_t redirects = 0;         // in a row
+        bool following = false;         // the redirect is to be followed when the socket is closed
+        uint16_t time2wait_s = 0xffff;  // as a sibling's async event 2 announced them
+        uint16_t time2retain_s = 0xffff;
     };
 
     // session.cpp
@@ -85,6 +96,8 @@ private:
     void settle();
     uint32_t end(uint32_t error, uint32_t detail);
     uint32_t wants() const;
+    uint32_t enabled_connections() const;
+    uint32_t next_enabled(uint32_t index) const;
     uint32_t usable_connections() const;
     bool all_idle() const;
     void note_error(const hawser_report& report);
@@ -112,6 +125,22 @@ private:
     void disturb_recovery(const hawser_report& report, uint64_t now_ms);
     void give_up_recovery(uint32_t error, uint32_t detail, uint64_t now_ms);
     uint64_t recovery_timeout() const;
+    // session_portals.cpp
+    const hawser_portal& portal_of(const Slot& slot) const;
+    uint32_t find_portal(const hawser_portal& portal);
+    bool ask_for_portals();
+    void open_others(uint64_t now_ms);
+    void handle_portal(const hawser_report& report);
+    void handle_portals_told(const hawser_report& report, uint64_t now_ms);
+    void follow_redirect(hawser_report& report);
+
+    // session_connections.cpp
+    void retire(uint32_t index, uint8_t reason);
+    void handle_logout_requested(const hawser_report& report, uint64_t now_ms);
+    void handle_logged_out(const hawser_report& report, uint64_t now_ms);
+    void note_announced_times(const hawser_report& report);
+    void take_announced_times(hawser_report& report);
+    uint32_t logged_in_connections() const;
 
     SessionShared* m_shared = nullptr;
     std::span<Connection> m_connections;
@@ -145,6 +174,12 @@ private:
     uint32_t m_last_error = 0;
     uint32_t m_last_detail = 0;
     uint32_t m_last_index = 0;
+    // Those of the options, then what the target told and what the user added.
+    std::array<hawser_portal, HAWSER_PORTALS_MAX> m_portals{};
+    uint32_t m_portal_count = 0;
+    uint32_t m_portals_asked = 0;  // how often
+    bool m_portals_told = false;
+    bool m_portals_awaited = false;  // further connections wait for the answer
     std::array<uint32_t, HAWSER_PORTALS_MAX> m_portal_errors{};
     std::array<uint32_t, HAWSER_PORTALS_MAX> m_portal_details{};
 

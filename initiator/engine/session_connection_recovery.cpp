@@ -108,7 +108,7 @@ void Session::finish_recovery(uint32_t index, uint64_t now_ms) {
     Slot& slot = m_slots[index];
     slot.recovery = Recovery::None;
     m_shared->recovering.fetch_and(~(1u << index), std::memory_order_relaxed);
-    if (slot.phase == SlotPhase::Idle) slot.retry_ms = now_ms;
+    if (slot.phase == SlotPhase::Idle && slot.enabled) slot.retry_ms = now_ms;
     for (uint32_t i = 0; i < m_connections.size(); i++) {
         if (m_slots[i].phase == SlotPhase::LoggedIn)
             push_order(make_order(HAWSER_ORDER_PROCEED, i));

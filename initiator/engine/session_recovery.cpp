@@ -34,19 +34,21 @@ void Session::begin_leading(uint64_t now_ms) {
     m_tsih = 0;
     m_shared->window.reset(wire::CmdSn(1));
     m_shared->recovering.store(0, std::memory_order_relaxed);
-    for (Slot& slot : m_slots) slot.retry_ms = HAWSER_NEVER;
+    for (Slot& slot : m_slots) {
+        slot.retry_ms = HAWSER_NEVER;
+        slot.following = slot.retiring = false;
+    }
     connect(m_leader, true, now_ms);
 }
 
 // The leader's login failed and its socket is closed: the next connection leads. After a round of
 // all of them there is a pause, which grows.
 void Session::try_next_leader(uint64_t now_ms) {
-    const uint32_t count = static_cast<uint32_t>(m_connections.size());
-    const uint32_t portals = m_shared->options.portal_count;
+    const uint32_t count = enabled_connections();
     m_slots[m_leader].attempts++;
     m_leading_attempts++;
-    m_leader = (m_leader + 1) % count;
-    const uint32_t round = portals > count ? portals : count;
+    m_leader = next_enabled(m_leader);
+    const uint32_t round = m_portal_count > count ? m_portal_count : count;
     m_leading_retry_ms =
         m_leading_attempts % round != 0 ? now_ms : now_ms + backoff_ms(m_leading_attempts / round);
 }
@@ -62,19 +64,14 @@ void Session::release(uint64_t now_ms) {
         m_slots[i].failed_once = false;
         if (i != m_leader) m_slots[i].attempts = 0;
     }
-    // The leader is one of those granted, whatever its index.
-    uint32_t opened = 1;
-    for (uint32_t i = 0; i < m_connections.size() && opened < usable_connections(); i++) {
-        if (m_slots[i].phase != SlotPhase::Idle) continue;
-        connect(i, false, now_ms);
-        opened++;
-    }
+    if (!ask_for_portals()) open_others(now_ms);
 }
 
 void Session::settle() {
-    if (m_settled || m_phase != SessionPhase::Running) return;
+    if (m_settled || m_phase != SessionPhase::Running || m_portals_awaited) return;
     for (size_t i = 0; i < m_connections.size(); i++) {
-        if (m_slots[i].phase == SlotPhase::Opening && !m_slots[i].failed_once) return;
+        const bool opening = m_slots[i].phase == SlotPhase::Opening || m_slots[i].following;
+        if (opening && !m_slots[i].failed_once) return;
     }
     m_settled = true;
     push_order(make_order(HAWSER_ORDER_SETTLED, 0));
@@ -84,6 +81,8 @@ void Session::handle_logged_in(const hawser_report& report, uint64_t now_ms) {
     Slot& slot = m_slots[report.index];
     if (slot.phase != SlotPhase::Opening) return;
     slot.phase = SlotPhase::LoggedIn;
+    slot.redirect = {};  // it was for this login only
+    slot.redirects = 0;
     m_portal_errors[slot.portal] = HAWSER_ERROR_NONE;
     if (m_phase == SessionPhase::Leading) {
         m_phase = SessionPhase::Running;
@@ -122,16 +121,18 @@ void Session::begin_reinstatement(const hawser_report& report, uint64_t now_ms) 
     if (m_wait_until_ms < calm_ms) m_wait_until_ms = calm_ms;
     const uint64_t deadline_ms = m_wait_until_ms + k_close_patience_ms;
     // The path that failed is the last one to be tried.
-    m_leader = (report.index + 1) % static_cast<uint32_t>(m_connections.size());
+    m_leader = next_enabled(report.index);
+    m_portals_awaited = false;
     m_leading_attempts = 0;
     for (uint32_t i = 0; i < m_connections.size(); i++) {
         Slot& slot = m_slots[i];
         slot.retry_ms = HAWSER_NEVER;
         slot.recovery = Recovery::None;
         slot.attempts = 0;
-        if (slot.phase != SlotPhase::Opening && slot.phase != SlotPhase::LoggedIn) continue;
-        hawser_order order = make_order(
-            slot.phase == SlotPhase::LoggedIn ? HAWSER_ORDER_DRAIN : HAWSER_ORDER_CLOSE, i);
+        const bool opening = slot.phase == SlotPhase::Opening;
+        if (!opening && slot.phase != SlotPhase::LoggedIn && !slot.retiring) continue;
+        slot.retiring = false;
+        hawser_order order = make_order(opening ? HAWSER_ORDER_CLOSE : HAWSER_ORDER_DRAIN, i);
         order.deadline_ms = deadline_ms;
         slot.phase = SlotPhase::Closing;
         push_order(order);
@@ -140,10 +141,12 @@ void Session::begin_reinstatement(const hawser_report& report, uint64_t now_ms) 
 
 void Session::handle_lost(const hawser_report& report, uint64_t now_ms) {
     Slot& slot = m_slots[report.index];
-    const bool was_logged_in = slot.phase == SlotPhase::LoggedIn;
+    const bool was_logged_in = slot.phase == SlotPhase::LoggedIn || slot.retiring;
     const bool was_opening = slot.phase == SlotPhase::Opening;
     note_error(report);
     slot.phase = SlotPhase::Closing;
+    slot.retiring = false;
+    if (slot.following) return;
     if (m_phase == SessionPhase::Running) disturb_recovery(report, now_ms);
     if (m_phase == SessionPhase::Running && was_logged_in && can_recover(report)) {
         begin_recovery(report, now_ms);
@@ -170,6 +173,11 @@ void Session::handle_lost(const hawser_report& report, uint64_t now_ms) {
 void Session::handle_closed(uint32_t index, uint64_t now_ms) {
     Slot& slot = m_slots[index];
     slot.phase = SlotPhase::Idle;
+    const bool follows = slot.following;
+    slot.following = false;
+    if (follows && m_phase == SessionPhase::Leading && index == m_leader)
+        return connect(index, true, now_ms);
+    if (follows && m_phase == SessionPhase::Running) return connect(index, false, now_ms);
     switch (m_phase) {
         case SessionPhase::Leading:
             if (index == m_leader) try_next_leader(now_ms);
@@ -177,7 +185,7 @@ void Session::handle_closed(uint32_t index, uint64_t now_ms) {
         case SessionPhase::Running:
             if (slot.recovery == Recovery::Closing) slot.recovery = Recovery::Pending;
             // Closed without a loss, by a Logout of its own: it is opened again.
-            if (slot.recovery == Recovery::None && slot.retry_ms == HAWSER_NEVER)
+            if (slot.enabled && slot.recovery == Recovery::None && slot.retry_ms == HAWSER_NEVER)
                 slot.retry_ms = now_ms + k_backoff_first_ms;
             continue_recovery(now_ms);
             break;
@@ -196,20 +204,23 @@ void Session::handle_closed(uint32_t index, uint64_t now_ms) {
     }
 }
 
-uint32_t Session::handle_report(const hawser_report& report, uint64_t now_ms) {
-    if (report.epoch != m_epoch || report.index >= m_connections.size()) return 0;
+uint32_t Session::handle_report(const hawser_report& received, uint64_t now_ms) {
+    if (received.epoch != m_epoch || received.index >= m_connections.size()) return 0;
+    hawser_report report = received;
     switch (report.kind) {
         case HAWSER_REPORT_LOGGED_IN:
             handle_logged_in(report, now_ms);
             break;
         case HAWSER_REPORT_LOST:
+            follow_redirect(report);
+            take_announced_times(report);
             handle_lost(report, now_ms);
             break;
         case HAWSER_REPORT_CLOSED:
             handle_closed(report.index, now_ms);
             break;
         case HAWSER_REPORT_LOGGED_OUT:
-            m_slots[report.index].phase = SlotPhase::Closing;
+            handle_logged_out(report, now_ms);
             // It closes the session whole (RFC 7143 11.14): what became of a sibling's own Logout
             // is no matter then. istgt, asked on several at once, closes some without an answer.
             if (m_phase == SessionPhase::LoggingOutLast && report.index == m_last_logout)
@@ -219,9 +230,16 @@ uint32_t Session::handle_report(const hawser_report& report, uint64_t now_ms) {
             handle_recovered(report, now_ms);
             break;
         case HAWSER_REPORT_LOGOUT_REQUESTED:
-            // Taken as the loss that it announces: the target will close within `detail` seconds.
-            note_error(report);
-            if (m_phase == SessionPhase::Running) begin_reinstatement(report, now_ms);
+            handle_logout_requested(report, now_ms);
+            break;
+        case HAWSER_REPORT_DROP_ANNOUNCED:
+            note_announced_times(report);
+            break;
+        case HAWSER_REPORT_PORTAL:
+            handle_portal(report);
+            break;
+        case HAWSER_REPORT_PORTALS_TOLD:
+            handle_portals_told(report, now_ms);
             break;
         case HAWSER_REPORT_TASKS_ENDED:
             for (uint32_t i = 0; i < m_connections.size(); i++) {

@@ -107,6 +107,7 @@ inline constexpr uint32_t k_logout_tag = 0xf300;
 inline constexpr uint32_t k_management_tag = 0xf400;
 inline constexpr uint32_t k_reassign_tag = 0xf500;
 inline constexpr uint32_t k_recover_tag = 0xf600;
+inline constexpr uint32_t k_text_tag = 0xf700;
 static_assert(HAWSER_QUEUE_DEPTH_MAX <= k_reserved_tags);
 
 }  // namespace hawser

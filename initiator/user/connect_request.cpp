@@ -16,6 +16,8 @@ constexpr ConnectKey k_keys[] = {
     {"portal", "ADDRESS[:PORT][,source=ADDRESS][,nic=NAME]", "a portal of the target; repeat it",
      true, true},
     {"connections", "1..16", "connections to open (default: one for each portal)", false, true},
+    {"connections_max", "1..16", "room for so many (default: as many as connections)"},
+    {"portals", "all|given", "whether to ask the target for its other portals"},
     {"initiator", "NAME", "our iSCSI name", false, true},
     {"alias", "TEXT", "our alias, as the target may show it"},
     {"lun", "NUMBER", "show only this LUN; repeat it (default: all)", true, true},

@@ -139,7 +139,7 @@ void PosixHost::obey(const hawser_order& order) {
 
 void PosixHost::open_socket(const hawser_order& order) {
     Link& link = m_links[order.index];
-    const hawser_portal& portal = m_options.portals[order.portal];
+    const hawser_portal& portal = order.where;
     after(order.index, hawser_connection_start_connect(link.engine, &order, now_ms()));
     sockaddr_storage to{};
     const int length = address_of(portal.address, portal.port, to);

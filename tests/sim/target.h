@@ -105,6 +105,7 @@ public:
     void handle(const Pdu& pdu);
     void check_numbers(const Pdu& pdu);
     void take_nop(const Pdu& pdu);
+    void take_text(const Pdu& pdu);
     void take_logout(const Pdu& pdu);
     void ping();
     void async(uint8_t event, uint16_t parameter1, uint16_t wait_s);

@@ -72,6 +72,8 @@ void TargetConnection::handle(const Pdu& pdu) {
             return take_nop(pdu);
         case wire::Opcode::LogoutRequest:
             return take_logout(pdu);
+        case wire::Opcode::TextRequest:
+            return take_text(pdu);
         default:
             target.world.violate("only requests that were agreed on");
     }
@@ -88,6 +90,17 @@ void TargetConnection::take_nop(const Pdu& pdu) {
     wire::NopIn answer;
     answer.initiator_task_tag = nop.initiator_task_tag.get();
     answer.target_transfer_tag = wire::k_reserved_tag;
+    send(answer, true);
+}
+
+// Only a negotiation that was asked for, and nothing to negotiate. // rule 30
+void TargetConnection::take_text(const Pdu& pdu) {
+    const auto& request = pdu.as<wire::TextRequest>();
+    target.world.require(announced && request.flags == wire::k_final && pdu.data.empty(),
+                         "a Text Request answers event 4");
+    wire::TextResponse answer;
+    answer.flags = wire::k_final;
+    answer.initiator_task_tag = request.initiator_task_tag.get();
     send(answer, true);
 }
 

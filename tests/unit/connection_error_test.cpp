@@ -381,7 +381,6 @@ TEST_CASE("asynchronous messages are the loss that they announce", "[RFC 7143 11
     };
     CHECK(read_error(event(2)) == HAWSER_ERROR_ASYNC_DROP_CONNECTION);
     CHECK(read_error(event(3)) == HAWSER_ERROR_ASYNC_DROP_SESSION);
-    CHECK(read_error(event(4)) == HAWSER_ERROR_ASYNC_RENEGOTIATE);
 }
 
 TEST_CASE("the Time2Wait of an asynchronous message is obeyed",

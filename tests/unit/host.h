@@ -15,23 +15,10 @@
 
 #include "abi/engine.h"
 #include "chap_digest.h"
+#include "options_of.h"
 #include "scripted_target.h"
 
 namespace hawser::test {
-
-inline hawser_options options_of(const std::string& more, uint32_t connections = 1) {
-    std::string line = "target=iqn.a:disk initiator=iqn.a:node";
-    for (uint32_t i = 1; i <= connections; i++) line += " portal=10.0." + std::to_string(i) + ".2";
-    line += " " + more;
-    hawser_options options;
-    char reason[HAWSER_REASON_BYTES];
-    INFO(line);
-    uint32_t error =
-        hawser_options_parse(line.data(), static_cast<uint32_t>(line.size()), &options, reason);
-    INFO(reason);
-    REQUIRE(error == HAWSER_ERROR_NONE);
-    return options;
-}
 
 class Host {
 public:
@@ -132,6 +119,31 @@ public:
         in_use[tag] = command;
         sides[index].queue.push_back(command);
         return tag;
+    }
+
+    uint32_t add(const hawser_portal* portal, uint32_t& index) {
+        uint32_t error = hawser_session_add_connection(session, portal, &index, now_ms);
+        note(HAWSER_WANT_ORDER | HAWSER_WANT_TIMEOUT);
+        run();
+        return error;
+    }
+    uint32_t drop(uint32_t index) {
+        uint32_t error = hawser_session_drop_connection(session, index, now_ms);
+        note(HAWSER_WANT_ORDER | HAWSER_WANT_TIMEOUT);
+        run();
+        return error;
+    }
+    void reinstate() {
+        note(hawser_session_reinstate(session, now_ms));
+        run();
+    }
+    // Where the last CONNECT of a connection went: "10.0.1.2:3260".
+    std::string place_of(uint32_t index) const {
+        char out[64] = "nowhere";
+        for (const auto& order : orders)
+            if (order.kind == HAWSER_ORDER_CONNECT && order.index == index)
+                hawser_portal_format(&order.where.address, order.where.port, out);
+        return out;
     }
 
     // Asks a connection for a task management function; its result comes to `managed`.
@@ -285,6 +297,11 @@ private:
         if (order.kind == HAWSER_ORDER_CONCLUDE) {
             note_connection(order.index, hawser_connection_conclude(sides[order.index].connection,
                                                                     order.epoch, &order.scope));
+            return;
+        }
+        if (order.kind == HAWSER_ORDER_SEND_TARGETS) {
+            note_connection(order.index, hawser_connection_send_targets(
+                                             sides[order.index].connection, order.epoch, now_ms));
             return;
         }
         if (order.kind >= HAWSER_ORDER_RELEASE) {

@@ -152,6 +152,24 @@ TEST_CASE("every timer has a key of its own") {
     refused(k_least + " abort_timeout=0", "abort_timeout: 0: not a number from 1 to 600");
 }
 
+TEST_CASE("room for connections is as much as is asked for, or more") {
+    CHECK(good("connections=3").connection_start == 3);
+    CHECK(good("connections=3").connection_count == 3);
+    hawser_options options = good("connections=2 connections_max=8");
+    CHECK(options.connection_start == 2);
+    CHECK(options.connection_count == 8);
+    CHECK(options.offer.max_connections == 8);
+    refused(k_least + " connections=3 connections_max=2",
+            "connections_max: must not be less than connections");
+}
+
+TEST_CASE("portals are those given, or all") {
+    CHECK(good("").portals_all == 0);
+    CHECK(good("portals=given").portals_all == 0);
+    CHECK(good("portals=all").portals_all == 1);
+    refused(k_least + " portals=some", "portals: some: neither all nor given");
+}
+
 TEST_CASE("connections default to the number of portals") {
     CHECK(good("portal=10.0.20.2 portal=10.0.30.2 portal=10.0.40.2").connection_count == 4);
     CHECK(good("portal=10.0.20.2 connections=1").connection_count == 1);
