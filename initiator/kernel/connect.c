@@ -40,8 +40,8 @@ static void connect_explain(struct glue_session *session, char *reason)
 	else
 		length = scnprintf(reason, size, "no portal logged in within %u s",
 				   options->timeout_ms / 1000);
-	for (i = 0; i < options->portal_count; i++) {
-		const struct hawser_portal *portal = &options->portals[i];
+	for (i = 0; i < snapshot->portal_count; i++) {
+		const struct hawser_portal *portal = &snapshot->portals[i];
 		u32 error = snapshot->errors[i];
 
 		hawser_portal_format(&portal->address, portal->port, where);
@@ -132,7 +132,7 @@ static bool disconnect_is_open(struct glue_session *session)
 }
 
 /* Finds a session by name and takes its removal lock. */
-static struct glue_session *disconnect_find(const char *name, char *reason)
+struct glue_session *glue_session_find(const char *name, char *reason)
 {
 	struct glue_session *session;
 	int err = -ENODEV;
@@ -155,7 +155,7 @@ static struct glue_session *disconnect_find(const char *name, char *reason)
 
 int glue_session_disconnect(const char *name, char *reason)
 {
-	struct glue_session *session = disconnect_find(name, reason);
+	struct glue_session *session = glue_session_find(name, reason);
 	bool failed;
 
 	if (IS_ERR(session))

@@ -39,13 +39,14 @@ static void connection_park(struct glue_connection *connection, struct glue_slot
 	glue_session_kick(connection->session);
 }
 
-static void connection_publish_ends(struct glue_connection *connection, u32 portal)
+static void connection_publish_ends(struct glue_connection *connection,
+				    const struct hawser_portal *portal)
 {
 	struct glue_session *session = connection->session;
-	struct glue_ends ends = { .portal = portal };
+	struct glue_ends ends = { .portal = *portal };
 	unsigned long flags;
 
-	strscpy(ends.nic, session->options.portals[portal].nic, sizeof(ends.nic));
+	strscpy(ends.nic, portal->nic, sizeof(ends.nic));
 	spin_lock_irqsave(&session->lock, flags);
 	connection->ends = ends;
 	spin_unlock_irqrestore(&session->lock, flags);
@@ -54,19 +55,15 @@ static void connection_publish_ends(struct glue_connection *connection, u32 port
 static void connection_open(struct glue_connection *connection, const struct hawser_order *order,
 			    u64 now_ms)
 {
-	const struct hawser_portal *portal;
 	unsigned int noreclaim;
 	int err;
 
-	if (WARN_ON_ONCE(order->portal >= connection->session->options.portal_count))
-		return;
-	portal = &connection->session->options.portals[order->portal];
 	if (WARN_ON_ONCE(connection->socket))
 		glue_socket_close(connection);
-	connection_publish_ends(connection, order->portal);
+	connection_publish_ends(connection, &order->where);
 	connection->wants |= hawser_connection_start_connect(connection->engine, order, now_ms);
 	noreclaim = memalloc_noreclaim_save();
-	err = glue_socket_open(connection, portal);
+	err = glue_socket_open(connection, &order->where);
 	memalloc_noreclaim_restore(noreclaim);
 	if (err)
 		glue_connection_fail(connection, HAWSER_ERROR_CONNECT_FAILED, err, now_ms);
@@ -98,6 +95,14 @@ static void connection_take_orders(struct glue_connection *connection, u64 now_m
 		case HAWSER_ORDER_LOGOUT:
 			connection->wants |= hawser_connection_logout(engine, order.logout_reason,
 								      now_ms);
+			break;
+		case HAWSER_ORDER_CONCLUDE:
+			connection->wants |= hawser_connection_conclude(engine, order.epoch,
+									&order.scope);
+			break;
+		case HAWSER_ORDER_SEND_TARGETS:
+			connection->wants |= hawser_connection_send_targets(engine, order.epoch,
+									    now_ms);
 			break;
 		}
 	}
@@ -170,11 +175,15 @@ static void connection_finish(struct glue_connection *connection)
 			list_move_tail(&slot->entry, &connection->finished);
 	}
 	while ((slot = list_first_entry_or_null(&connection->finished, struct glue_slot, entry))) {
+		struct scsi_cmnd *command = slot->command;
+		bool lost = glue_eh_owns(slot);
+
 		list_del_init(&slot->entry); /* R1: not ours from here on */
-		if (slot->command)
-			scsi_done(slot->command);
-		else
+		smp_store_release(&slot->owner, 0);
+		if (!command)
 			complete(&connection->session->own_done);
+		else if (!lost) /* else error handling may already have sent it anew */
+			scsi_done(command);
 	}
 }
 
@@ -237,6 +246,12 @@ static void connection_act(struct glue_connection *connection, u64 now_ms)
 		connection->wants &= ~HAWSER_WANT_COMPLETION;
 		connection_take_completions(connection, now_ms);
 	}
+	if (connection->wants & HAWSER_WANT_MANAGED) {
+		connection->wants &= ~HAWSER_WANT_MANAGED;
+		connection_finish(connection);
+		if (hawser_connection_poll_managed(connection->engine, &connection->managed))
+			complete(&connection->manage_done);
+	}
 	if (connection->wants & HAWSER_WANT_FIN) {
 		connection->wants &= ~HAWSER_WANT_FIN;
 		glue_socket_finish(connection);
@@ -298,6 +313,9 @@ static bool connection_turn(struct glue_connection *connection)
 
 	connection_take_orders(connection, now_ms);
 	connection_take_commands(connection);
+	if (test_and_clear_bit(EVENT_MANAGE, &connection->events))
+		connection->wants |= hawser_connection_manage(connection->engine,
+							      &connection->manage, now_ms);
 	if (connection->socket)
 		more = glue_transfer_receive(connection, now_ms);
 	if (test_and_clear_bit(EVENT_NIC_GONE, &connection->events) && connection->socket)

@@ -82,6 +82,8 @@ static int control_request(char *line, char *answer)
 	} verbs[] = {
 		{ HAWSER_REQUEST_CONNECT, control_connect },
 		{ HAWSER_REQUEST_DISCONNECT, control_disconnect },
+		{ HAWSER_REQUEST_ADD, glue_change_add },
+		{ HAWSER_REQUEST_DROP, glue_change_drop },
 	};
 	char *words = strchrnul(line, ' ');
 	char *at;
@@ -102,7 +104,7 @@ static int control_request(char *line, char *answer)
 			return verbs[i].run(words, answer);
 	}
 	snprintf(answer, HAWSER_ANSWER_BYTES_MAX,
-		 "request \"%.60s\" is not known: connect or disconnect", line);
+		 "request \"%.60s\" is not known: connect, disconnect, add or drop", line);
 	return -EINVAL;
 }
 

@@ -43,11 +43,13 @@ void glue_error_format(u32 error, u32 detail, char *out, size_t size)
 static void control_say(struct glue_session *session, struct glue_connection *connection,
 			const struct hawser_report *report)
 {
-	const struct hawser_portal *portal;
+	struct hawser_portal portal;
 	char where[64], why[128];
 
-	portal = &session->options.portals[READ_ONCE(connection->ends.portal)];
-	hawser_portal_format(&portal->address, portal->port, where);
+	spin_lock_irq(&session->lock);
+	portal = connection->ends.portal;
+	spin_unlock_irq(&session->lock);
+	hawser_portal_format(&portal.address, portal.port, where);
 	switch (report->kind) {
 	case HAWSER_REPORT_LOGGED_IN:
 		connection->said_error = 0;
@@ -98,12 +100,34 @@ static void control_take_reports(struct glue_session *session, u64 now_ms)
 	}
 }
 
+static void control_take_changes(struct glue_session *session, u64 now_ms)
+{
+	struct glue_change *change = &session->change;
+	bool given = change->portal.address.family;
+
+	if (test_and_clear_bit(REQUEST_ADD, &session->requests)) {
+		WRITE_ONCE(session->settled, false);
+		change->error = hawser_session_add_connection(session->engine,
+							      given ? &change->portal : NULL,
+							      &change->index, now_ms);
+		complete(&change->done);
+	}
+	if (test_and_clear_bit(REQUEST_DROP, &session->requests)) {
+		change->error = hawser_session_drop_connection(session->engine, change->index,
+							       now_ms);
+		complete(&change->done);
+	}
+}
+
 static void control_take_requests(struct glue_session *session, u64 now_ms)
 {
 	if (test_and_clear_bit(REQUEST_START, &session->requests))
 		hawser_session_start(session->engine, now_ms);
 	if (test_and_clear_bit(REQUEST_LOGOUT, &session->requests))
 		hawser_session_logout(session->engine, now_ms);
+	if (test_and_clear_bit(REQUEST_REINSTATE, &session->requests))
+		hawser_session_reinstate(session->engine, now_ms);
+	control_take_changes(session, now_ms);
 	if (test_and_clear_bit(REQUEST_ABANDON, &session->requests)) {
 		session->failing = true;
 		hawser_session_abandon(session->engine, now_ms);
@@ -162,9 +186,9 @@ static void control_publish(struct glue_session *session)
 		session->released = false;
 	if (snapshot.connections_granted != session->snapshot.connections_granted &&
 	    snapshot.state == HAWSER_SESSION_LOGGED_IN &&
-	    snapshot.connections_granted < session->options.connection_count)
+	    snapshot.connections_granted < snapshot.connections_asked)
 		dev_notice(&session->dev, "target grants %u of %u connections\n",
-			   snapshot.connections_granted, session->options.connection_count);
+			   snapshot.connections_granted, snapshot.connections_asked);
 	spin_lock_irq(&session->lock);
 	session->snapshot = snapshot;
 	spin_unlock_irq(&session->lock);
@@ -196,7 +220,8 @@ static void control_set_gate(struct glue_session *session)
 
 	if (session->failing)
 		gate = GATE_FAILED;
-	else if (session->released && !READ_ONCE(session->held))
+	else if (session->released && !READ_ONCE(session->held) &&
+		 !READ_ONCE(session->resetting))
 		gate = GATE_OPEN;
 	WRITE_ONCE(session->gate, gate);
 }

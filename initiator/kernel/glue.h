@@ -59,7 +59,12 @@ struct glue_slot {
 	u16 attempts;
 	bool zero_copied;
 	bool came_back; /* from a closed connection: the target may yet go on with it */
+	bool parked; /* under glue_session.park_lock */
+	u8 owner; /* a connection's index + 1, GLUE_OWNER_MOVING, or 0: nobody's who may touch it */
+	u64 lun;
 };
+
+#define GLUE_OWNER_MOVING 0xff /* from the park to a connection */
 
 /* A logical unit, as hostdata of its scsi_device: what is not yet known to be on stable storage. */
 struct glue_disk {
@@ -68,11 +73,11 @@ struct glue_disk {
 };
 
 /* Bits of glue_connection.events */
-enum { EVENT_KICK, EVENT_RECEIVE, EVENT_NIC_GONE };
+enum { EVENT_KICK, EVENT_RECEIVE, EVENT_NIC_GONE, EVENT_MANAGE };
 
 /* Who is at the other end of a socket, for sysfs; under glue_session.lock. */
 struct glue_ends {
-	u32 portal;
+	struct hawser_portal portal;
 	struct hawser_address source;
 	u16 source_port;
 	char nic[16];
@@ -102,6 +107,10 @@ struct glue_connection {
 	struct list_head finished; /* to be given to scsi_done outside the socket's lock */
 	struct list_head unacknowledged; /* completed WRITEs that TCP may yet retransmit */
 
+	struct hawser_task_management manage; /* of who set EVENT_MANAGE */
+	struct hawser_managed managed;
+	struct completion manage_done;
+
 	DECLARE_KFIFO(orders, struct hawser_order, 8);
 	DECLARE_KFIFO(reports, struct hawser_report, 8);
 
@@ -115,7 +124,22 @@ struct glue_connection {
 };
 
 /* Bits of glue_session.requests */
-enum { REQUEST_START, REQUEST_LOGOUT, REQUEST_ABANDON };
+enum {
+	REQUEST_START,
+	REQUEST_LOGOUT,
+	REQUEST_ABANDON,
+	REQUEST_REINSTATE,
+	REQUEST_ADD,
+	REQUEST_DROP,
+};
+
+/* What REQUEST_ADD and REQUEST_DROP are about; under glue_session.removal. */
+struct glue_change {
+	struct hawser_portal portal; /* family 0: the next one in turn */
+	u32 index;
+	u32 error;
+	struct completion done;
+};
 
 enum glue_gate {
 	GATE_CLOSED, /* commands are parked */
@@ -146,6 +170,9 @@ struct glue_session {
 	enum glue_gate gate; /* written by the control thread */
 	bool released; /* control thread: logged in, and RELEASE has come */
 	bool held; /* shutdown: no new I/O */
+	bool resetting; /* error handling: no new I/O */
+	struct mutex eh; /* one task management function at a time */
+	struct glue_change change;
 	bool failing; /* control thread: give up */
 	bool left; /* shut down cleanly: hold what comes for ever */
 	u64 grace_ends_ms; /* 0: not armed */
@@ -201,6 +228,7 @@ extern struct mutex glue_sessions_lock;
 struct glue_session *glue_session_create(const struct hawser_options *options, char *reason);
 int glue_session_connect(struct glue_session *session, char *reason);
 int glue_session_disconnect(const char *name, char *reason);
+struct glue_session *glue_session_find(const char *name, char *reason);
 void glue_session_destroy(struct glue_session *session);
 
 /* control_thread.c */
@@ -241,6 +269,18 @@ void glue_host_describe(struct glue_session *session, u32 tag, struct hawser_com
 void glue_host_kick(struct glue_session *session);
 extern struct scsi_host_template glue_host_template;
 
+/* eh.c */
+int glue_eh_abort(struct scsi_cmnd *command);
+int glue_eh_device_reset(struct scsi_cmnd *command);
+int glue_eh_target_reset(struct scsi_cmnd *command);
+int glue_eh_host_reset(struct scsi_cmnd *command);
+void glue_eh_settle(struct glue_session *session, struct list_head *commands);
+bool glue_eh_owns(const struct glue_slot *slot);
+
+/* change.c */
+int glue_change_add(const char *words, char *reason);
+int glue_change_drop(const char *words, char *reason);
+
 /* result.c */
 enum glue_verdict { GLUE_DELIVER, GLUE_RETRY };
 enum glue_verdict glue_result(struct glue_session *session, struct glue_slot *slot,
@@ -248,6 +288,7 @@ enum glue_verdict glue_result(struct glue_session *session, struct glue_slot *sl
 
 /* park.c */
 void glue_park_add(struct glue_session *session, struct glue_slot *slot, u64 ready_ms);
+bool glue_park_take(struct glue_session *session, struct glue_slot *slot, u8 *owner);
 u64 glue_park_release(struct glue_session *session, u64 now_ms);
 
 /* transport.c */

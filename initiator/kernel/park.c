@@ -15,8 +15,30 @@ void glue_park_add(struct glue_session *session, struct glue_slot *slot, u64 rea
 	slot->ready_ms = ready_ms;
 	spin_lock_irqsave(&session->park_lock, flags);
 	list_add_tail(&slot->entry, &session->park);
+	slot->parked = true;
+	smp_store_release(&slot->owner, 0);
 	WRITE_ONCE(session->parked, session->parked + 1);
 	spin_unlock_irqrestore(&session->park_lock, flags);
+}
+
+/*
+ * Takes a command out for good, if it is parked. True: the command is nobody's now, or was so before
+ * (parking and taking it out both happen under the lock, so there is no moment between them).
+ * Otherwise *owner says who has it.
+ */
+bool glue_park_take(struct glue_session *session, struct glue_slot *slot, u8 *owner)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&session->park_lock, flags);
+	if (slot->parked) {
+		slot->parked = false;
+		list_del_init(&slot->entry);
+		WRITE_ONCE(session->parked, session->parked - 1);
+	}
+	*owner = smp_load_acquire(&slot->owner);
+	spin_unlock_irqrestore(&session->park_lock, flags);
+	return !*owner;
 }
 
 static void park_fail(struct glue_slot *slot, struct glue_session *session)
@@ -27,6 +49,7 @@ static void park_fail(struct glue_slot *slot, struct glue_session *session)
 		return;
 	}
 	slot->command->result = DID_NO_CONNECT << 16;
+	smp_store_release(&slot->owner, 0);
 	scsi_done(slot->command);
 }
 
@@ -67,6 +90,8 @@ u64 glue_park_release(struct glue_session *session, u64 now_ms)
 			continue;
 		}
 		list_move_tail(&slot->entry, &going);
+		slot->parked = false;
+		WRITE_ONCE(slot->owner, GLUE_OWNER_MOVING);
 		WRITE_ONCE(session->parked, session->parked - 1);
 	}
 	spin_unlock_irq(&session->park_lock);
@@ -85,6 +110,7 @@ u64 glue_park_release(struct glue_session *session, u64 now_ms)
 			glue_park_add(session, slot, slot->ready_ms);
 			continue;
 		}
+		WRITE_ONCE(slot->owner, connection->index + 1);
 		if (llist_add(&slot->inbox, &connection->inbox))
 			glue_connection_kick(connection);
 	}

@@ -18,6 +18,7 @@
  *   any other sense                 deliver            deliver
  *   iSCSI response "target failure" retry              retry, bounded
  *   too little data came            retry              retry, bounded
+ *   ended by a reset                retry              retry
  */
 #include <scsi/scsi.h>
 #include <scsi/scsi_proto.h>
@@ -97,6 +98,12 @@ enum glue_verdict glue_result(struct glue_session *session, struct glue_slot *sl
 {
 	struct scsi_cmnd *command = slot->command;
 
+	if (completion->aborted) {
+		if (!command || !glue_eh_owns(slot))
+			return GLUE_RETRY; /* a reset, and not on its account */
+		command->result = DID_ABORT << 16;
+		return GLUE_DELIVER;
+	}
 	if (!command) {
 		session->own_result = completion->response || completion->status ? -EIO : 0;
 		return GLUE_DELIVER;

@@ -4,9 +4,9 @@
  * hardware queue per connection, tags shared by all.
  *
  * queuecommand takes every command and never says BUSY (that would make the block layer poll): what
- * cannot go now is parked, and the tags give the back-pressure. Timers are only ever set again: the
- * engine has its own ladder (NOP, drop the connection, reinstate), and a command that the mid-layer
- * times out would still be the target's.
+ * cannot go now is parked, and the tags give the back-pressure. The timers of a root session are only
+ * ever set again: the engine has its own ladder (NOP, drop the connection, reinstate). Those of
+ * another session end in task management (eh.c).
  */
 #include <linux/blk-mq.h>
 #include <linux/delay.h>
@@ -62,6 +62,8 @@ static int host_queue_command(struct Scsi_Host *host, struct scsi_cmnd *command)
 		slot->writes_seen = atomic64_read(&disk->writes);
 	index = (queue + READ_ONCE(session->turn[queue])) % session->options.connection_count;
 	index = READ_ONCE(session->route[index]);
+	slot->lun = command->device->lun;
+	WRITE_ONCE(slot->owner, index + 1);
 	llist_add(&slot->inbox, &session->connections[index].inbox);
 	if (command->flags & SCMD_LAST)
 		host_commit(host, queue);
@@ -85,14 +87,23 @@ void glue_host_describe(struct glue_session *session, u32 tag, struct hawser_com
 									       HAWSER_DATA_READ;
 }
 
+/*
+ * A root disk waits for ever. Another one's command is aborted once its time is over, unless the
+ * session has no target to talk to just now: then it waits for that.
+ */
 static enum blk_eh_timer_return host_timed_out(struct scsi_cmnd *command)
 {
-	return BLK_EH_RESET_TIMER;
+	struct glue_session *session = glue_session_of_host(command->device->host);
+
+	if (session->options.root || READ_ONCE(session->gate) != GATE_OPEN)
+		return BLK_EH_RESET_TIMER;
+	return BLK_EH_DONE;
 }
 
 /*
- * The second line: a result that our table let through and the mid-layer did not know. Send the
- * command again, after a while; never offline a disk.
+ * The second line: a result that our table let through and the mid-layer did not know, or a command
+ * that could not be aborted. See to it that it is nobody's, and send it again, after a while; never
+ * offline a disk.
  */
 static void host_recover(struct Scsi_Host *host)
 {
@@ -105,6 +116,7 @@ static void host_recover(struct Scsi_Host *host)
 	spin_unlock_irq(host->host_lock);
 	if (!list_empty(&failed))
 		ssleep(1);
+	glue_eh_settle(glue_session_of_host(host), &failed);
 	list_for_each_entry_safe(command, following, &failed, eh_entry) {
 		scmd_printk(KERN_WARNING, command, "result %#x: sent again\n", command->result);
 		command->result = DID_REQUEUE << 16;
@@ -151,6 +163,10 @@ struct scsi_host_template glue_host_template = {
 	.queuecommand = host_queue_command,
 	.commit_rqs = host_commit,
 	.eh_timed_out = host_timed_out,
+	.eh_abort_handler = glue_eh_abort,
+	.eh_device_reset_handler = glue_eh_device_reset,
+	.eh_target_reset_handler = glue_eh_target_reset,
+	.eh_host_reset_handler = glue_eh_host_reset,
 	.slave_alloc = host_alloc_disk,
 	.slave_configure = host_configure_disk,
 	.slave_destroy = host_destroy_disk,

@@ -53,7 +53,9 @@ static int session_allocate_engine(struct glue_session *session)
 		INIT_LIST_HEAD(&connection->unacknowledged);
 		INIT_KFIFO(connection->orders);
 		INIT_KFIFO(connection->reports);
-		connection->ends.portal = i % session->options.portal_count;
+		connection->ends.portal =
+			session->options.portals[i % session->options.portal_count];
+		init_completion(&connection->manage_done);
 		session->route[i] = i;
 	}
 	hawser_session_read(session->engine, &session->snapshot);
@@ -68,6 +70,8 @@ static void session_init(struct glue_session *session, const struct hawser_optio
 		session->options.queue_depth++;
 	session->depth = session->options.queue_depth - 1;
 	mutex_init(&session->removal);
+	mutex_init(&session->eh);
+	init_completion(&session->change.done);
 	init_waitqueue_head(&session->changed);
 	init_completion(&session->own_done);
 	spin_lock_init(&session->park_lock);

@@ -99,7 +99,7 @@ SESSION_ATTRIBUTE(held, "%u", READ_ONCE(session->parked));
 SESSION_ATTRIBUTE(cmd_sn, "%u", window.cmd_sn);
 SESSION_ATTRIBUTE(exp_cmd_sn, "%u", window.exp_cmd_sn);
 SESSION_ATTRIBUTE(max_cmd_sn, "%u", window.max_cmd_sn);
-SESSION_ATTRIBUTE(connections_asked, "%u", session->options.connection_count);
+SESSION_ATTRIBUTE(connections_asked, "%u", now.connections_asked);
 SESSION_ATTRIBUTE(connections_granted, "%u", now.connections_granted);
 
 static ssize_t last_error_show(struct device *dev, struct device_attribute *attribute, char *buffer)
@@ -120,6 +120,22 @@ static ssize_t negotiated_show(struct device *dev, struct device_attribute *attr
 }
 static DEVICE_ATTR_RO(negotiated);
 
+static ssize_t portals_show(struct device *dev, struct device_attribute *attribute, char *buffer)
+{
+	struct hawser_session_snapshot now;
+	char where[64];
+	int length = 0;
+	u32 i;
+
+	sysfs_read(sysfs_session(dev), &now);
+	for (i = 0; i < now.portal_count; i++) {
+		hawser_portal_format(&now.portals[i].address, now.portals[i].port, where);
+		length += sysfs_emit_at(buffer, length, "%s\n", where);
+	}
+	return length;
+}
+static DEVICE_ATTR_RO(portals);
+
 static struct attribute *session_attributes[] = {
 	&dev_attr_state.attr,
 	&dev_attr_target_name.attr,
@@ -136,6 +152,7 @@ static struct attribute *session_attributes[] = {
 	&dev_attr_max_cmd_sn.attr,
 	&dev_attr_connections_asked.attr,
 	&dev_attr_connections_granted.attr,
+	&dev_attr_portals.attr,
 	&dev_attr_last_error.attr,
 	&dev_attr_negotiated.attr,
 	NULL,
@@ -200,11 +217,9 @@ CONNECTION_ATTRIBUTE(losses, "%u", view->counters.losses);
 
 static ssize_t connection_portal_show(const struct connection_view *view, char *buffer)
 {
-	const struct hawser_options *options = &view->connection->session->options;
 	char where[64];
 
-	hawser_portal_format(&options->portals[view->ends.portal].address,
-			     options->portals[view->ends.portal].port, where);
+	hawser_portal_format(&view->ends.portal.address, view->ends.portal.port, where);
 	return sysfs_emit(buffer, "%s\n", where);
 }
 static struct connection_attribute connection_portal = {

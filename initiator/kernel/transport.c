@@ -133,7 +133,7 @@ static int transport_get_conn_param(struct iscsi_cls_conn *class_connection, enu
 	ends = connection->ends;
 	keys = connection->keys;
 	spin_unlock_irq(&session->lock);
-	portal = &session->options.portals[ends.portal];
+	portal = &ends.portal;
 	switch (param) {
 	case ISCSI_PARAM_CONN_ADDRESS:
 	case ISCSI_PARAM_PERSISTENT_ADDRESS:
