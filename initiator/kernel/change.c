@@ -100,8 +100,9 @@ int glue_change_add(const char *words, char *reason)
 	}
 	err = -ETIMEDOUT;
 	if (!change_ask(session, REQUEST_DROP, reason))
-		snprintf(reason, HAWSER_ANSWER_BYTES_MAX, "session=%s: the connection does not log in: %s",
-			 name, hawser_error_words(error));
+		snprintf(reason, HAWSER_ANSWER_BYTES_MAX,
+			 "session=%s: the connection does not log in: %s", name,
+			 hawser_error_words(error));
 out:
 	mutex_unlock(&session->removal);
 	return err;

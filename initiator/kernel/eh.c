@@ -7,9 +7,9 @@
  * says SUCCESS only when the slot is nobody's: the same tag, with the same pages, comes back by
  * queuecommand right after that.
  *
- * A reset concerns whole logical units. Meanwhile the gate is closed, so that no command goes out of
- * which nobody knew whether it is hit too; commands that a reset ended on somebody else's account
- * are parked and sent again (result.c).
+ * A reset concerns whole logical units. Meanwhile the gate is closed, so that no command goes out
+ * of which nobody knew whether it is hit too; commands that a reset ended on somebody else's
+ * account are parked and sent again (result.c).
  */
 #include <linux/delay.h>
 #include <scsi/scsi_eh.h>

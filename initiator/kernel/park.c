@@ -22,15 +22,22 @@ void glue_park_add(struct glue_session *session, struct glue_slot *slot, u64 rea
 }
 
 /*
- * Takes a command out for good, if it is parked. True: the command is nobody's now, or was so before
- * (parking and taking it out both happen under the lock, so there is no moment between them).
- * Otherwise *owner says who has it.
+ * Takes a command out for good, if it is parked. True: the command is nobody's now, or was so
+ * before (parking and taking it out both happen under the lock, so there is no moment between).
+ * Otherwise *owner says who has it. What came back at ErrorRecoveryLevel 2 is still the target's,
+ * and stays until a connection has taken it up again.
  */
 bool glue_park_take(struct glue_session *session, struct glue_slot *slot, u8 *owner)
 {
+	bool recovers = READ_ONCE(session->snapshot.keys.error_recovery_level) == 2;
 	unsigned long flags;
 
 	spin_lock_irqsave(&session->park_lock, flags);
+	if (slot->parked && slot->came_back && recovers) {
+		spin_unlock_irqrestore(&session->park_lock, flags);
+		*owner = GLUE_OWNER_MOVING;
+		return false;
+	}
 	if (slot->parked) {
 		slot->parked = false;
 		list_del_init(&slot->entry);

@@ -4,9 +4,9 @@
  * hardware queue per connection, tags shared by all.
  *
  * queuecommand takes every command and never says BUSY (that would make the block layer poll): what
- * cannot go now is parked, and the tags give the back-pressure. The timers of a root session are only
- * ever set again: the engine has its own ladder (NOP, drop the connection, reinstate). Those of
- * another session end in task management (eh.c).
+ * cannot go now is parked, and the tags give the back-pressure. The timers of a root session are
+ * only ever set again: the engine has its own ladder (NOP, drop the connection, reinstate). Those
+ * of another session end in task management (eh.c).
  */
 #include <linux/blk-mq.h>
 #include <linux/delay.h>

@@ -67,6 +67,17 @@ ChapCredentials take_chap(KeyValues& values, const SecretFiles& files) {
     return chap;
 }
 
+SessionStatus find_session(const std::string& name, const Places& places) {
+    const std::vector<SessionStatus> sessions = read_sessions(places.sysfs);
+    const auto session = std::find_if(sessions.begin(), sessions.end(),
+                                      [&](const auto& known) { return known.name == name; });
+    if (session != sessions.end()) return *session;
+    std::string names;
+    for (const auto& known : sessions) names += (names.empty() ? "" : ", ") + known.name;
+    throw Failure("no such session", printable(name),
+                  names.empty() ? "there is none" : "there are: " + names);
+}
+
 }  // namespace
 
 // `InitiatorName=iqn...` on a line of its own.
@@ -128,21 +139,34 @@ ExitStatus run_connect(KeyValues values, const SecretFiles& files, const Places&
 }
 
 ExitStatus run_disconnect(const std::string& name, const Places& places) {
-    const std::vector<SessionStatus> sessions = read_sessions(places.sysfs);
-    const auto session = std::find_if(sessions.begin(), sessions.end(),
-                                      [&](const auto& known) { return known.name == name; });
-    if (session == sessions.end()) {
-        std::string names;
-        for (const auto& known : sessions) names += (names.empty() ? "" : ", ") + known.name;
-        throw Failure("no such session", printable(name),
-                      names.empty() ? "there is none" : "there are: " + names);
-    }
+    const SessionStatus session = find_session(name, places);
     std::vector<Problem> problems;
-    for (const std::string& use : disk_uses(*session, places.proc)) {
+    for (const std::string& use : disk_uses(session, places.proc)) {
         problems.push_back({"session is in use", use, "release it first"});
     }
     if (!problems.empty()) throw Failure(std::move(problems));
     const std::string line = std::string(HAWSER_REQUEST_DISCONNECT) + " session=" + name;
+    fmt::print("{}\n", ask_module(line, places.device));
+    return ExitStatus::done;
+}
+
+ExitStatus run_connection_add(const std::string& session, const std::string& portal,
+                              const Places& places) {
+    find_session(session, places);
+    KeyValues values;
+    if (!portal.empty()) values.emplace_back("portal", portal);
+    check_connect_values(values);
+    std::string line = std::string(HAWSER_REQUEST_ADD) + " session=" + session;
+    if (!values.empty()) line += " portal=" + values[0].second;
+    fmt::print("{}\n", ask_module(line, places.device));
+    return ExitStatus::done;
+}
+
+ExitStatus run_connection_drop(const std::string& session, unsigned connection,
+                               const Places& places) {
+    find_session(session, places);
+    const std::string line =
+        fmt::format("{} session={} connection={}", HAWSER_REQUEST_DROP, session, connection);
     fmt::print("{}\n", ask_module(line, places.device));
     return ExitStatus::done;
 }

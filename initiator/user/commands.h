@@ -58,6 +58,11 @@ ExitStatus run_boot(const BootOptions& options, const Places& places);
 ExitStatus run_discover(const DiscoverOptions& options);
 ExitStatus run_connect(KeyValues values, const SecretFiles& files, const Places& places);
 ExitStatus run_disconnect(const std::string& session, const Places& places);
+// portal: "" for the next one in turn.
+ExitStatus run_connection_add(const std::string& session, const std::string& portal,
+                              const Places& places);
+ExitStatus run_connection_drop(const std::string& session, unsigned connection,
+                               const Places& places);
 ExitStatus run_status(bool json, const Places& places);
 
 }  // namespace hawser::user

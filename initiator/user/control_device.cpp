@@ -63,13 +63,23 @@ Problem request_problem(int error, const std::string& reason) {
             return {"target forbids this initiator", value,
                     "allow the initiator's name on the target"};
         case ENODEV:
+            if (value.ends_with("such connection")) {
+                return {"no such connection", value, "`hawser status` lists them"};
+            }
             if (value.starts_with("session=")) {
                 return {"no such session", value, "`hawser status` lists them"};
             }
             return {"no LUN", value, "check the LUN's number, and its mapping on the target"};
         case EEXIST:
             return {"session exists", value, "`hawser status` shows it"};
+        case ENOTCONN:
+            return {"session has no target just now", value, "`hawser status` says why"};
+        case ENOSPC:
+            return {"no room for a connection", value, "see connections_max, and what was granted"};
         case EBUSY:
+            if (value.ends_with("that is logged in")) {
+                return {"the last connection", value, "disconnect the session instead"};
+            }
             return {"session is in use", value, "unmount its disks first"};
         case EINVAL:
             return {"request refused", value, "see docs/contracts.md for keys and ranges"};

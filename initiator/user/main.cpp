@@ -20,6 +20,7 @@ examples:
   hawser boot --dry-run                      what a boot would do, and why
   hawser discover 10.0.0.2                   which targets are there
   hawser connect --target iqn.2004-01.com.example:disk --portal 10.0.0.2 --portal 10.0.1.2
+  hawser connection add hawser0 --portal 10.0.2.2
   hawser disconnect hawser0
 exit status: 0 done; 1 it failed (one line on stderr for each cause); 2 bad usage; 3 nothing to do
 )";
@@ -132,6 +133,20 @@ int parse_and_run(int argc, char** argv) {
         app.add_subcommand("disconnect", "ends a session that nothing uses");
     disconnect_app->add_option("session", session, "its name, as in `hawser status`")->required();
 
+    std::string portal;
+    unsigned cid = 0;
+    CLI::App* const connection_app =
+        app.add_subcommand("connection", "adds a connection to a session that runs, or drops one");
+    connection_app->require_subcommand(1);
+    CLI::App* const add_app = connection_app->add_subcommand("add", "opens one more");
+    add_app->add_option("session", session, "as in `hawser status`")->required();
+    add_app->add_option("--portal", portal, "where to (default: the next portal in turn)")
+        ->type_name("ADDRESS[:PORT][,source=ADDRESS][,nic=NAME]");
+    CLI::App* const drop_app =
+        connection_app->add_subcommand("drop", "logs one out; its commands go to the others");
+    drop_app->add_option("session", session, "as in `hawser status`")->required();
+    drop_app->add_option("connection", cid, "its number (CID)")->required();
+
     bool status_json = false;
     CLI::App* const status_app = app.add_subcommand("status", "shows sessions and connections");
     status_app->add_flag("--json", status_json, "as JSON");
@@ -150,6 +165,8 @@ int parse_and_run(int argc, char** argv) {
     if (discover_app->parsed()) return exit_code(run_discover(discover));
     if (connect_app->parsed())
         return exit_code(run_connect(connect_key_values(connect), secrets, places));
+    if (add_app->parsed()) return exit_code(run_connection_add(session, portal, places));
+    if (drop_app->parsed()) return exit_code(run_connection_drop(session, cid, places));
     if (disconnect_app->parsed()) return exit_code(run_disconnect(session, places));
     return exit_code(run_status(status_json, places));
 }

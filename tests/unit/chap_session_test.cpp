@@ -3,7 +3,7 @@
 // CHAP in a whole session: on every connection, over a reinstatement, and what a failure leads to:
 // the end at the first login, patience later, never a storm.
 
-#include "host.h"
+#include "host_actions.h"
 
 using namespace hawser;
 using namespace hawser::test;

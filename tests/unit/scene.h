@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "host.h"
+#include "host_actions.h"
 
 namespace hawser::test {
 

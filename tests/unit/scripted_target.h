@@ -96,14 +96,14 @@ public:
     void answer_logout(const Pdu& pdu);
     void answer_management(const Pdu& pdu, uint8_t response = 0);
 
-    Bytes out;               // to the initiator
-    std::vector<Pdu> heard;  // everything, in order
-    std::vector<Pdu> sent;   // the same for what this side sent
+    Bytes out;                             // to the initiator
+    std::vector<Pdu> heard;                // everything, in order
+    std::vector<Pdu> sent;                 // the same for what this side sent
     std::function<bool(const Pdu&)> lose;  // true: it never arrives
-    bool closed = false;     // the target closes: EOF once `out` is empty
-    bool eof = false;        // the initiator closed its side
-    bool lingers = false;    // does not close when the initiator did
-    bool header_digest = false;   // agreed
+    bool closed = false;                   // the target closes: EOF once `out` is empty
+    bool eof = false;                      // the initiator closed its side
+    bool lingers = false;                  // does not close when the initiator did
+    bool header_digest = false;            // agreed
     bool data_digest = false;
     bool corrupt_header = false;  // of the next PDU
     bool corrupt_data = false;

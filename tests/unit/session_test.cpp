@@ -6,7 +6,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "host.h"
+#include "host_actions.h"
 
 using namespace hawser;
 using namespace hawser::test;
