@@ -147,6 +147,7 @@ private:
     uint32_t announce_drop(const wire::AsyncMessage& message);
     uint32_t handle_logout_response();
     uint32_t handle_reject();
+    std::optional<uint32_t> handle_harmless_reject();
 
     // data_transfer.cpp
     Task* find_task(uint32_t initiator_task_tag);
@@ -178,6 +179,7 @@ private:
     void append_function(uint32_t itt, uint8_t function, const uint8_t* lun,
                          uint32_t referenced_itt, wire::CmdSn ref_cmd_sn, uint32_t exp_data_sn);
     uint32_t handle_management_response();
+    bool awaits_management(uint32_t initiator_task_tag) const;
     uint32_t end_management(uint32_t error, uint8_t response);
     uint32_t answer_management(uint8_t response);
     uint32_t conclude_tasks(const hawser_scope& scope);

@@ -9,6 +9,7 @@ namespace {
 // How long a target may take from its answer to a Logout until it closes the connection; LIO's
 // usual two seconds, and a little.
 constexpr uint32_t k_logged_out_patience_ms = 2500;
+constexpr uint8_t k_function_rejected = 255;  // 11.6.1
 
 }  // namespace
 
@@ -186,12 +187,38 @@ uint32_t Connection::handle_logout_response() {
     return wants | told;
 }
 
+// What was refused, where that is a PDU without a CmdSN of its own: it leaves no hole, and only
+// what it was for is lost. Nothing: it is another one.
+std::optional<uint32_t> Connection::handle_harmless_reject() {
+    if (m_segment_filled < wire::k_bhs_bytes) return std::nullopt;
+    const auto& bad = *reinterpret_cast<const wire::Bhs*>(m_segment.data());
+    const uint32_t itt = bad.initiator_task_tag.get();
+    const bool pings = itt == (static_cast<uint32_t>(m_nop_generation) << 16 | k_nop_tag | m_index);
+    switch (bad.kind()) {
+        case wire::Opcode::NopOut:
+            if (itt == wire::k_reserved_tag) return 0;
+            if (!m_nop_outstanding || !pings) return std::nullopt;
+            m_nop_outstanding = false;  // it was heard, and that is what it asked for
+            return HAWSER_WANT_TIMEOUT;
+        case wire::Opcode::TextRequest:
+            if (!awaits_text(itt)) return std::nullopt;
+            return end_text(HAWSER_ERROR_TEXT_REJECTED);
+        case wire::Opcode::TaskManagementRequest:
+            if (!awaits_management(itt)) return std::nullopt;
+            return end_management(HAWSER_ERROR_NONE, k_function_rejected);
+        default:
+            return std::nullopt;
+    }
+}
+
 // A PDU of ours was refused (RFC 7143 11.17). At ErrorRecoveryLevel 0 there is no retry of a PDU:
 // the CmdSN of a rejected command would stay a hole in the target's order, so the session starts
 // anew.
 uint32_t Connection::handle_reject() {
     const auto& reject = header_as<wire::Reject>();
     const uint32_t wants = take_window();
+    const std::optional<uint32_t> harmless = handle_harmless_reject();
+    if (harmless.has_value()) return wants | *harmless;
     if (recovers()) return wants | handle_recoverable_reject(reject);
     return wants | fail(HAWSER_ERROR_REJECTED, reject.reason);
 }

@@ -127,12 +127,17 @@ bool Connection::poll_managed(hawser_managed& managed) {
     return true;
 }
 
+bool Connection::awaits_management(uint32_t initiator_task_tag) const {
+    return m_management.outstanding &&
+           initiator_task_tag ==
+               (uint32_t{m_management.generation} << 16 | k_management_tag | m_index);
+}
+
 uint32_t Connection::handle_management_response() {
     const auto& response = header_as<wire::TaskManagementResponse>();
     const uint32_t itt = response.initiator_task_tag.get();
     if ((itt & 0xffff) == (k_reassign_tag | m_index)) return handle_reassign_response();
-    const uint32_t ours = uint32_t{m_management.generation} << 16 | k_management_tag | m_index;
-    const bool awaited = m_management.outstanding && itt == ours;
+    const bool awaited = awaits_management(itt);
     // One that comes after its time is discarded, RFC 7143 4.2.3.3 c.
     const bool late = m_management.overdue != 0 && (itt & 0xffff) == (k_management_tag | m_index);
     if (!awaited && !late) return fail(HAWSER_ERROR_UNEXPECTED_OPCODE, response.opcode);

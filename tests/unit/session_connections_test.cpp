@@ -319,7 +319,7 @@ TEST_CASE("event 2 about a sibling: its loss has the times that were told",
     CHECK(logged_in(host) == 2);
 }
 
-TEST_CASE("events 0, 5 and vendors' harm nobody", "[RFC 7143 11.9.1]") {
+TEST_CASE("events 0, 5 and vendors' harm nobody", "[RFC 7143 11.9.1][rule-31]") {
     Host host("", 2);
     host.start();
     for (uint8_t code : {0, 5, 6, 128, 248, 255})
