@@ -15,8 +15,8 @@
 // The rooms: connection.cpp (life and death, timers), connection_transmit.cpp,
 // connection_receive.cpp (framing), connection_control.cpp (login, NOP, Logout, async, Reject),
 // connection_text.cpp (text), task_management.cpp (ending tasks), data_transfer.cpp (SCSI),
-// retransmission.cpp (ErrorRecoveryLevel 1: holes), reassignment.cpp (ErrorRecoveryLevel 2: tasks of
-// a lost connection).
+// retransmission.cpp (ErrorRecoveryLevel 1: holes), reassignment.cpp (ErrorRecoveryLevel 2: tasks
+// of a lost connection).
 #pragma once
 
 #include "abi/engine.h"

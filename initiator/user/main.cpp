@@ -84,6 +84,37 @@ KeyValues connect_key_values(const std::deque<ConnectOption>& options) {
     return values;
 }
 
+CLI::App* add_boot(CLI::App& app, BootOptions& boot) {
+    CLI::App* const boot_app =
+        app.add_subcommand("boot", "connects the root disk, as firmware and command line say");
+    boot_app->add_flag("--dry-run", boot.dry_run, "show the plan, change nothing");
+    boot_app->add_flag("--json", boot.json, "as JSON");
+    boot_app->add_option("--cmdline", boot.command_line_file, "instead of /proc/cmdline");
+    boot_app->add_option("--ibft", boot.ibft_file, "read this raw table");
+    return boot_app;
+}
+
+struct ConnectionChange {
+    std::string session;
+    std::string portal;
+    unsigned number = 0;
+    CLI::App* add = nullptr;
+    CLI::App* drop = nullptr;
+};
+
+void add_connection(CLI::App& app, ConnectionChange& change) {
+    CLI::App* const connection =
+        app.add_subcommand("connection", "adds a connection to a session that runs, or drops one");
+    connection->require_subcommand(1);
+    change.add = connection->add_subcommand("add", "opens one more");
+    change.add->add_option("session", change.session, "as in `hawser status`")->required();
+    change.add->add_option("--portal", change.portal, "where to (default: the next portal in turn)")
+        ->type_name("ADDRESS[:PORT][,source=ADDRESS][,nic=NAME]");
+    change.drop = connection->add_subcommand("drop", "logs one out; its commands go to the others");
+    change.drop->add_option("session", change.session, "as in `hawser status`")->required();
+    change.drop->add_option("connection", change.number, "its number (CID)")->required();
+}
+
 int exit_code(ExitStatus status) {
     return static_cast<int>(status);
 }
@@ -110,12 +141,7 @@ int parse_and_run(int argc, char** argv) {
     ibft_app->add_option("--file", ibft.file, "read this raw table");
 
     BootOptions boot;
-    CLI::App* const boot_app =
-        app.add_subcommand("boot", "connects the root disk, as firmware and command line say");
-    boot_app->add_flag("--dry-run", boot.dry_run, "show the plan, change nothing");
-    boot_app->add_flag("--json", boot.json, "as JSON");
-    boot_app->add_option("--cmdline", boot.command_line_file, "instead of /proc/cmdline");
-    boot_app->add_option("--ibft", boot.ibft_file, "read this raw table");
+    CLI::App* const boot_app = add_boot(app, boot);
 
     DiscoverOptions discover;
     CLI::App* const discover_app =
@@ -133,19 +159,8 @@ int parse_and_run(int argc, char** argv) {
         app.add_subcommand("disconnect", "ends a session that nothing uses");
     disconnect_app->add_option("session", session, "its name, as in `hawser status`")->required();
 
-    std::string portal;
-    unsigned cid = 0;
-    CLI::App* const connection_app =
-        app.add_subcommand("connection", "adds a connection to a session that runs, or drops one");
-    connection_app->require_subcommand(1);
-    CLI::App* const add_app = connection_app->add_subcommand("add", "opens one more");
-    add_app->add_option("session", session, "as in `hawser status`")->required();
-    add_app->add_option("--portal", portal, "where to (default: the next portal in turn)")
-        ->type_name("ADDRESS[:PORT][,source=ADDRESS][,nic=NAME]");
-    CLI::App* const drop_app =
-        connection_app->add_subcommand("drop", "logs one out; its commands go to the others");
-    drop_app->add_option("session", session, "as in `hawser status`")->required();
-    drop_app->add_option("connection", cid, "its number (CID)")->required();
+    ConnectionChange change;
+    add_connection(app, change);
 
     bool status_json = false;
     CLI::App* const status_app = app.add_subcommand("status", "shows sessions and connections");
@@ -165,8 +180,10 @@ int parse_and_run(int argc, char** argv) {
     if (discover_app->parsed()) return exit_code(run_discover(discover));
     if (connect_app->parsed())
         return exit_code(run_connect(connect_key_values(connect), secrets, places));
-    if (add_app->parsed()) return exit_code(run_connection_add(session, portal, places));
-    if (drop_app->parsed()) return exit_code(run_connection_drop(session, cid, places));
+    if (change.add->parsed())
+        return exit_code(run_connection_add(change.session, change.portal, places));
+    if (change.drop->parsed())
+        return exit_code(run_connection_drop(change.session, change.number, places));
     if (disconnect_app->parsed()) return exit_code(run_disconnect(session, places));
     return exit_code(run_status(status_json, places));
 }

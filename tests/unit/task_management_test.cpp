@@ -59,7 +59,8 @@ uint32_t submit_at(Host& host, uint32_t index, uint8_t lun) {
 
 }  // namespace
 
-TEST_CASE("ABORT TASK names the task by its ITT and its CmdSN", "[RFC 7143 11.5.5][rule-61][rule-62]") {
+TEST_CASE("ABORT TASK names the task by its ITT and its CmdSN",
+          "[RFC 7143 11.5.5][rule-61][rule-62]") {
     Scene scene;
     scene.login();
     scene.target.script = mute;
