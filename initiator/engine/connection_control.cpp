@@ -9,7 +9,7 @@ namespace {
 // How long a target may take from its answer to a Logout until it closes the connection; LIO's
 // usual two seconds, and a little.
 constexpr uint32_t k_logged_out_patience_ms = 2500;
-constexpr uint8_t k_function_rejected = 255;  // 11.6.1
+constexpr uint8_t k_rejected_response = 255;  // "Function rejected", 11.6.1
 
 }  // namespace
 
@@ -205,7 +205,7 @@ std::optional<uint32_t> Connection::handle_harmless_reject() {
             return end_text(HAWSER_ERROR_TEXT_REJECTED);
         case wire::Opcode::TaskManagementRequest:
             if (!awaits_management(itt)) return std::nullopt;
-            return end_management(HAWSER_ERROR_NONE, k_function_rejected);
+            return end_management(HAWSER_ERROR_NONE, k_rejected_response);
         default:
             return std::nullopt;
     }

@@ -20,7 +20,7 @@ static int change_errno(u32 error)
 	case HAWSER_ERROR_LAST_CONNECTION:
 		return -EBUSY;
 	default:
-		return -ENOSPC;
+		return -ENOBUFS;
 	}
 }
 

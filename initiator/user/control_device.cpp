@@ -74,7 +74,7 @@ Problem request_problem(int error, const std::string& reason) {
             return {"session exists", value, "`hawser status` shows it"};
         case ENOTCONN:
             return {"session has no target just now", value, "`hawser status` says why"};
-        case ENOSPC:
+        case ENOBUFS:
             return {"no room for a connection", value, "see connections_max, and what was granted"};
         case EBUSY:
             if (value.ends_with("that is logged in")) {

@@ -40,7 +40,7 @@ TEST_CASE("module: every refusal has a cause of its own", "[user]") {
     CHECK(cause(ENODEV, "session=hawser7: session has no such connection") == "no such connection");
     CHECK(cause(EBUSY, "session=hawser7: session has no other connection that is logged in") ==
           "the last connection");
-    CHECK(cause(ENOSPC, "x") == "no room for a connection");
+    CHECK(cause(ENOBUFS, "x") == "no room for a connection");
     CHECK(cause(ENOTCONN, "x") == "session has no target just now");
     CHECK(cause(EEXIST, "x") == "session exists");
     CHECK(cause(EBUSY, "x") == "session is in use");

@@ -23,6 +23,7 @@ constexpr const char* k_name = "iqn.2026-11.hawser:tasks";
 
 // Reads of a length of their own: every other one hangs.
 constexpr const char* k_case = R"(case commands that hang
+rule 62
 on ScsiCommand number 1 where expected_length=73728 do hang
 on ScsiCommand number 3 where expected_length=73728 do hang
 on ScsiCommand number 5 where expected_length=73728 do hang
