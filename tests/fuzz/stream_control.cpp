@@ -64,6 +64,9 @@ void StreamHost::obey(const hawser_order& order) {
             return after(order.index, hawser_connection_recover(connection, order.cid, m_now_ms));
         case HAWSER_ORDER_PROCEED:
             return after(order.index, hawser_connection_proceed(connection));
+        case HAWSER_ORDER_SEND_TARGETS:
+            return after(order.index,
+                         hawser_connection_send_targets(connection, order.epoch, m_now_ms));
         case HAWSER_ORDER_CONCLUDE:
             return after(order.index,
                          hawser_connection_conclude(connection, order.epoch, &order.scope));

@@ -100,8 +100,13 @@ void StreamHost::take_reports(uint32_t index, bool told) {
                 FUZZ_CHECK(side.open && !side.lost && !side.logged_in, "logged in once");
                 side.logged_in = true;
                 break;
-            case HAWSER_REPORT_LOST:
             case HAWSER_REPORT_LOGGED_OUT:
+                // One of several waits for the target to close.
+                FUZZ_CHECK(side.open && (side.close_due || side.fin) && !side.lost,
+                           "a Logout ends");
+                side.lost = true;
+                break;
+            case HAWSER_REPORT_LOST:
                 FUZZ_CHECK(side.open && side.close_due && !side.lost, "lost once, then closed");
                 side.lost = true;
                 break;
@@ -110,6 +115,10 @@ void StreamHost::take_reports(uint32_t index, bool told) {
                 break;
             case HAWSER_REPORT_RECOVERED:
                 FUZZ_CHECK(side.open && m_variant->level == 2, "a removal was asked for");
+                break;
+            case HAWSER_REPORT_DROP_ANNOUNCED:
+            case HAWSER_REPORT_PORTAL:
+            case HAWSER_REPORT_PORTALS_TOLD:
                 break;
             case HAWSER_REPORT_TASKS_ENDED:
                 FUZZ_CHECK(side.open && m_managed, "a function was asked for");
@@ -176,6 +185,10 @@ void StreamHost::take_pdu(uint32_t index, const uint8_t* at) {
             break;
         case wire::Opcode::TaskManagementRequest:
             take_function(index, *reinterpret_cast<const wire::TaskManagementRequest*>(at));
+            break;
+        case wire::Opcode::TextRequest:
+            FUZZ_CHECK(header.opcode & wire::k_immediate, "a Text Request passes a closed window");
+            side.peer.text_itt = header.initiator_task_tag.get();
             break;
         case wire::Opcode::Snack:
             FUZZ_CHECK(m_variant->level >= 1, "a SNACK is of ErrorRecoveryLevel 1");

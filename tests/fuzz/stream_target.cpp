@@ -138,6 +138,35 @@ void StreamPeer::say_async(Input& input) {
     append(input, pdu, true, pattern(k_lengths[input.byte() % 10], 9));
 }
 
+// What SendTargets is answered with, in pieces or whole; or a negotiation.
+void StreamPeer::say_text(Input& input) {
+    constexpr const char* k_pairs[] = {
+        "TargetName=iqn.a:disk",
+        "TargetName=iqn.b:other",
+        "TargetAddress=10.0.3.2:3260,1",
+        "TargetAddress=[fd00::3]:3260,2",
+        "TargetAddress=disk.example.com,1",
+        "TargetAddress=10.0.3.2:99999,1",
+        "MaxRecvDataSegmentLength=4096",
+        "X-unknown=1",
+        "TargetAddress=",
+        "NoEqualsSign",
+    };
+    wire::TextResponse pdu;
+    const uint8_t how = input.byte();
+    pdu.initiator_task_tag = text_itt;
+    pdu.flags = how & 1 ? wire::k_final : how & 2 ? wire::TextRequest::k_continue : 0;
+    if (!(how & 1)) pdu.target_transfer_tag = 0x3000u + stat_sn;
+    Bytes text;
+    for (uint8_t count = how >> 2 & 7; count != 0; count--) {
+        const std::string pair = k_pairs[input.byte() % 10];
+        text.insert(text.end(), pair.begin(), pair.end());
+        text.push_back(0);
+    }
+    if (how & 0x80) text.resize(text.size() - text.size() % 4);
+    append(input, pdu, true, text);
+}
+
 void StreamPeer::say_other(Input& input, uint8_t kind) {
     if (kind == 0) {
         wire::Reject pdu;
@@ -150,8 +179,7 @@ void StreamPeer::say_other(Input& input, uint8_t kind) {
         pdu.response = static_cast<uint8_t>(std::max(0, choice % 16 - 12));
         append(input, pdu, true);
     } else if (kind == 2) {
-        wire::TextResponse pdu;
-        append(input, pdu, true, pattern(64, 65));
+        say_text(input);
     } else if (kind == 3) {
         wire::TaskManagementResponse pdu;
         const uint8_t choice = input.byte();

@@ -57,6 +57,7 @@ public:
     uint32_t nop_itt = 0xffffffff;       // of the last ping that came
     uint32_t function_itt = 0xffffffff;  // of the last task management function
     uint32_t reassign_itt = 0xffffffff;  // of the last TASK REASSIGN
+    uint32_t text_itt = 0xffffffff;      // of the last Text Request
     uint32_t recover_itt = 0xffffffff;   // of the last Logout for recovery
     bool digests = false;
 
@@ -74,6 +75,7 @@ private:
     void say_r2t(Input& input, SeenTask& task);
     void say_nop(Input& input, uint8_t kind);
     void say_async(Input& input);
+    void say_text(Input& input);
     void say_other(Input& input, uint8_t kind);
 };
 
