@@ -56,6 +56,9 @@ void Connection::take_data_out(const Pdu& pdu) {
     if (burst == task->bursts.end()) return;
     if (burst->deadline_ms != k_never)
         burst->deadline_ms = target.now_ms + target.settings.data_out_timeout_ms;
+    // At level 0 a number out of order is data that was lost: the command ends.
+    const bool in_order = header.data_sn.get() == burst->data_sn++;
+    if (!in_order && session->keys.error_recovery_level == 0) return fail_write(*task);
     if (!pdu.final()) return;
     Burst over = *burst;
     task->bursts.erase(burst);
@@ -78,6 +81,10 @@ void Connection::close_burst(Task& task, Burst burst) {
         send_r2t(task, static_cast<uint32_t>(first - begin), static_cast<uint32_t>(last - first));
         return;
     }
+    fail_write(task);
+}
+
+void Connection::fail_write(Task& task) {
     task.executed = true;
     task.bursts.clear();
     task.outcome = check_condition(0x0b, 0x47, 0x05);  // protocol service CRC error

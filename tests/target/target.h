@@ -84,6 +84,7 @@ struct Burst {
     uint32_t offset = 0;
     uint32_t end = 0;
     uint64_t deadline_ms = k_never;
+    uint32_t data_sn = 0;  // of the next Data-Out
 };
 
 struct Task {
@@ -181,6 +182,7 @@ public:
     void ask(Task& task);
     void send_r2t(Task& task, uint32_t offset, uint32_t length);
     void close_burst(Task& task, Burst burst);
+    void fail_write(Task& task);
     void check_bursts(uint64_t now_ms);
 
     // control.cpp
