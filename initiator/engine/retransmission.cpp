@@ -195,6 +195,14 @@ void Connection::append_snack(uint8_t type, uint32_t itt, uint32_t ttt, uint32_t
 }
 
 bool Connection::fill_snack() {
+    // 11.16.1: what came while the SNACK waited for its turn is acknowledged by now; a data SNACK
+    // may have brought it, the last Data-In with its status.
+    const wire::StatSn expected = m_statuses.expected();
+    if (m_status_snack.length != 0 && m_status_snack.begin.precedes(expected)) {
+        const uint32_t came = m_status_snack.begin.distance_to(expected);
+        m_status_snack.begin = expected;
+        m_status_snack.length = came < m_status_snack.length ? m_status_snack.length - came : 0;
+    }
     if (m_status_snack.length != 0) {
         append_snack(wire::Snack::k_status, wire::k_reserved_tag, wire::k_reserved_tag,
                      m_status_snack.begin.value(), m_status_snack.length, nullptr);

@@ -131,10 +131,10 @@ void Session::handle_recovered(const hawser_report& report, uint64_t now_ms) {
     if (slot.recovery != Recovery::Removing || slot.remover != report.index) return;
     if (report.detail > k_cid_not_found)
         return give_up_recovery(HAWSER_ERROR_RECOVERY_REFUSED, report.detail, now_ms);
-    // 11.15.3: what a Logout Response says holds from there on.
-    const uint32_t wait_s = report.detail == 0 ? report.time2wait_s : 0;
     slot.recovery = Recovery::Waiting;
-    slot.recover_ms = now_ms + uint64_t{1000} * wait_s;
+    // 11.15.3: what a Logout Response says holds from there on. Where the target knew of no such
+    // connection it says nothing, and DefaultTime2Wait since the loss stays (13.15).
+    if (report.detail == 0) slot.recover_ms = now_ms + uint64_t{1000} * report.time2wait_s;
     if (slot.retain_ms <= slot.recover_ms) slot.retain_ms = slot.recover_ms + 1;
     continue_recovery(now_ms);
 }
@@ -143,8 +143,11 @@ void Session::handle_recovered(const hawser_report& report, uint64_t now_ms) {
 void Session::disturb_recovery(const hawser_report& report, uint64_t now_ms) {
     for (uint32_t i = 0; i < m_connections.size(); i++) {
         Slot& other = m_slots[i];
-        if (other.recovery == Recovery::Removing && other.remover == report.index)
-            other.recovery = Recovery::Pending;
+        if (other.recovery != Recovery::Removing || other.remover != report.index) continue;
+        // A target that does not answer would have each sibling lost in turn, for ever.
+        if (report.error == HAWSER_ERROR_LOGOUT_TIMEOUT)
+            return give_up_recovery(report.error, report.detail, now_ms);
+        other.recovery = Recovery::Pending;
     }
     Slot& slot = m_slots[report.index];
     if (slot.recovery != Recovery::Reopening) return;

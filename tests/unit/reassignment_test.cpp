@@ -156,6 +156,48 @@ TEST_CASE("Time2Wait passes before a task is reassigned", "[RFC 7143 7.5][rule-5
     CHECK(host.snapshot().state == HAWSER_SESSION_LOGGED_IN);
 }
 
+TEST_CASE("Time2Wait stands where the target knows no such connection",
+          "[RFC 7143 13.15][rule-56]") {
+    Level2 host(2);
+    host.removal_response = 1;
+    host.login();
+    bool mute = true;
+    host.also = [&](Peer& peer, const Pdu& pdu) {
+        return mute && peer.cid == 1 && pdu.kind() == Opcode::ScsiCommand &&
+               (host.tasks[pdu.itt()].command = pdu.as<wire::ScsiCommand>(),
+                host.carrier[pdu.itt()] = 1, true);
+    };
+    uint32_t tag = host.submit(1, HAWSER_DATA_READ, 16384, 8);
+    host.run();
+    mute = false;
+    wire::AsyncMessage message;
+    message.async_event = 2;
+    message.parameter1 = 1;
+    message.parameter2 = 3;
+    message.parameter3 = 20;
+    host.target.peers[1].send(message, true);
+    host.run();
+    CHECK(host.removals.size() == 1);
+    host.pass(2900);
+    CHECK(host.reassigned.empty());
+    host.pass(200);
+    CHECK(host.reassigned.size() == 1);
+    CHECK(host.done_of(tag).completion.status == 0);
+}
+
+TEST_CASE("a Logout for recovery that is not answered reinstates the session",
+          "[RFC 7143 7.5][rule-58]") {
+    Level2 host(2);
+    host.login();
+    host.also = [](Peer&, const Pdu& pdu) { return pdu.kind() == Opcode::LogoutRequest; };
+    host.cut(1);
+    host.run();
+    host.pass(30000);
+    CHECK(host.snapshot().reinstatements == 1);
+    CHECK(host.target.sessions == 2);
+    CHECK(logged_in(host) == 2);
+}
+
 TEST_CASE("a lone connection comes back under its own CID", "[RFC 7143 6.3.4][rule-57][rule-55]") {
     for (uint32_t seed = 1; seed <= 20; seed++) {
         Level2 host(1, seed);

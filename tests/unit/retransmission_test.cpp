@@ -477,3 +477,23 @@ TEST_CASE("other Rejects end the connection at ErrorRecoveryLevel 1 as well", "[
         CHECK(scene.lost_with(0) == HAWSER_ERROR_REJECTED);
     }
 }
+
+TEST_CASE("no status SNACK asks for what came while it waited", "[RFC 7143 11.16.1][rule-52]") {
+    for (uint32_t seed = 1; seed <= 20; seed++) {
+        Level1 scene(seed);
+        scene.login();
+        Peer& peer = scene.target.peers[0];
+        peer.corrupt_data = true;
+        peer.lose = [&](const Pdu&) { return peer.corrupt_data = false; };
+        scene.target.script = [&](Peer& of, const Pdu& pdu) {
+            if (pdu.kind() == Opcode::Snack && scene.snacks.empty()) of.send(news(), false);
+            return scene.answer(of, pdu);
+        };
+        scene.submit(0, HAWSER_DATA_READ, 512, 8);
+        scene.run();
+        CHECK(scene.done.size() == 1);
+        for (const Pdu& pdu : scene.snacks)
+            if ((pdu.header[1] & 1) != 0)
+                CHECK(exp_stat_sn_of(pdu) == pdu.as<wire::Snack>().beg_run.get());
+    }
+}
