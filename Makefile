@@ -54,7 +54,7 @@ fuzz: ## every parser and the stream under libFuzzer; SECONDS=60 is how long eac
 
 sim: build/cmake/build.ninja ## sessions under faults in virtual time; SEEDS=1000, FIRST=1
 	@cmake --build build/cmake --parallel $(JOBS) --target hawser-sim
-	build/bin/hawser-sim --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1)
+	build/bin/hawser-sim --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1) --jobs $(JOBS)
 	build/bin/hawser-sim --canary all --seeds 400
 
 cases: build/cmake/build.ninja ## the scripted target's cases: listed by UNH number, then run

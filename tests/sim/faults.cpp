@@ -13,8 +13,28 @@ void Simulation::fault() {
     Random& random = m_world.random;
     const uint64_t mean_us = m_scenario.fault_every_us;
     m_world.after(random.between(mean_us / 4, mean_us * 2), [this] { fault(); });
-    if (random.chance(60)) return fault_of_link();
-    fault_of_target();
+    if (m_scenario.diet == Diet::NoiseOnly)
+        return random.chance(70) ? fault_of_noise() : fault_of_target();
+    if (m_scenario.diet == Diet::ResetsOnly) return fault_of_link();
+    const uint64_t die = random.next() % 100;
+    if (die < 50) return fault_of_link();
+    die < 80 ? fault_of_target() : fault_of_noise();
+}
+
+// For a while PDUs are lost or damaged.
+void Simulation::fault_of_noise() {
+    Random& random = m_world.random;
+    constexpr Noise k_kinds[] = {Noise::DropsOut, Noise::DropsIn, Noise::DamagesData,
+                                 Noise::DamagesHeader};
+    constexpr const char* k_names[] = {"target's PDUs are lost", "initiator's PDUs are lost",
+                                       "data is damaged", "headers are damaged"};
+    const size_t kinds = m_scenario.diet == Diet::NoiseOnly ? 3 : 4;
+    const size_t kind = random.next() % kinds;
+    m_world.counts[std::string("fault: ") + k_names[kind]]++;
+    m_world.log(fmt::format("fault: {}", k_names[kind]));
+    m_target.noise = k_kinds[kind];
+    m_target.noise_percent = static_cast<uint32_t>(random.between(2, 12));
+    m_world.after(random.between(100000, 2000000), [this] { m_target.noise = Noise::None; });
 }
 
 void Simulation::fault_of_link() {
@@ -27,11 +47,15 @@ void Simulation::fault_of_link() {
         m_world.counts[std::string("fault: ") + name]++;
         m_world.log(fmt::format("fault: {} (link {})", name, link.id()));
     };
-    switch (random.next() % 5) {
+    switch (m_scenario.diet == Diet::ResetsOnly ? 0 : random.next() % 6) {
         case 0:
         case 1:
             count("connection reset");
             return link.break_up();
+        case 5:
+            count("connection silent one way");
+            link.set_silent(random.chance(50) ? k_initiator : k_target, true);
+            return m_world.after(duration_us, [&link] { link.set_silent(false); });
         case 2:
             count("connection silent");
             link.set_silent(true);
@@ -61,7 +85,9 @@ void Simulation::fault_of_target() {
         m_world.counts[std::string("fault: ") + name]++;
         m_world.log(fmt::format("fault: {}", name));
     };
-    switch (random.next() % 6) {
+    // Where noise is all there is: nothing that ends a connection.
+    const bool gentle = m_scenario.diet == Diet::NoiseOnly;
+    switch (gentle ? random.between(2, 4) : random.next() % 6) {
         case 0: {
             count("target restarts");
             m_target.restart();

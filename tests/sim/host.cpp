@@ -42,6 +42,7 @@ void Host::start() {
 }
 
 void Host::logout() {
+    m_logout = true;
     hawser_session_logout(m_session, m_world.now_ms());
     take_orders();
 }
@@ -86,6 +87,7 @@ void Host::obey(const hawser_order& order) {
         case HAWSER_ORDER_CLOSE:
             return after(port, hawser_connection_abandon(port.connection, now_ms));
         case HAWSER_ORDER_RECOVER:
+            if (m_scenario.canary == Canary::HastyReassign) return pretend_removed(order);
             return after(port, hawser_connection_recover(port.connection, order.cid, now_ms));
         case HAWSER_ORDER_PROCEED:
             return after(port, hawser_connection_proceed(port.connection));
@@ -103,11 +105,21 @@ void Host::connect(const hawser_order& order) {
             m_world.require(other->link == nullptr, "a leading login waits for every close");
         if (m_scenario.canary != Canary::EarlyLogin)
             m_world.require(m_world.now_ms() >= m_wait_until_ms, "Time2Wait is obeyed");
-        if (m_lost) m_world.counts["reinstatements tried"]++;
+        if (snapshot().reinstatements != 0) m_world.counts["reinstatements tried"]++;
     }
     port.up = port.fin = port.armed = port.close_due = port.logged_in = false;
     port.link = &m_network.connect(order.portal, port);
     after(port, hawser_connection_start_connect(port.connection, &order, m_world.now_ms()));
+}
+
+// As though the Logout for recovery were answered, though it was not even sent.
+void Host::pretend_removed(const hawser_order& order) {
+    hawser_report report{};
+    report.kind = HAWSER_REPORT_RECOVERED;
+    report.index = order.index;
+    report.epoch = order.epoch;
+    report.cid = order.cid;
+    give_report(report);
 }
 
 // What a mutation asked for, and nothing else.
@@ -160,15 +172,27 @@ void Host::note_loss(Port& port, const hawser_report& report) {
     if (report.kind == HAWSER_REPORT_LOGGED_IN) {
         port.logged_in = true;
         m_lost = false;
+        m_level = report.keys.error_recovery_level;
         m_time2wait_s = report.keys.default_time2wait_s;
     }
     const bool loss =
         report.kind == HAWSER_REPORT_LOST || report.kind == HAWSER_REPORT_LOGOUT_REQUESTED;
-    if (!loss || !port.logged_in || m_lost) return;
+    if (loss) check_diet(report);
+    if (!loss || !port.logged_in) return;
+    port.logged_in = false;
+    if (m_level == 2 && report.kind == HAWSER_REPORT_LOST) return;
+    if (m_lost) return;
     m_lost = true;
     m_world.counts["sessions lost"]++;
     const uint64_t wait_s = report.time2wait_s != 0xffff ? report.time2wait_s : m_time2wait_s;
     m_wait_until_ms = m_world.now_ms() + 1000 * wait_s;
+}
+
+// What a level can mend by itself must not cost a connection.
+void Host::check_diet(const hawser_report& report) {
+    if (m_scenario.diet != Diet::NoiseOnly || m_level == 0 || m_logout) return;
+    m_world.violate(fmt::format("ErrorRecoveryLevel 1 mends what noise takes, but: {}",
+                                hawser_error_words(report.error)));
 }
 
 void Host::give_report(const hawser_report& report) {
@@ -177,6 +201,8 @@ void Host::give_report(const hawser_report& report) {
         hawser_report next = m_reports.front();
         m_reports.pop_front();
         if (m_scenario.canary == Canary::EarlyLogin) next.time2wait_s = 0;
+        if (m_scenario.canary == Canary::HastyWait && next.kind == HAWSER_REPORT_RECOVERED)
+            next.time2wait_s = 0;
         hawser_session_handle_report(m_session, &next, m_world.now_ms());
         take_orders();
         dispatch_parked();
@@ -191,10 +217,11 @@ void Host::watch_session_timer() {
     m_world.after((due_ms > now_ms ? due_ms - now_ms : 0) * 1000, [this, due_ms] {
         if (m_session_timer_ms == due_ms) m_session_timer_ms = HAWSER_NEVER;
         const uint64_t now_ms = m_world.now_ms();
-        if (hawser_session_poll_timeout(m_session) <= now_ms) {
+        // What it does at one deadline may set another that is due at once, but not for ever.
+        constexpr uint32_t k_turns_max = 4;
+        for (uint32_t turn = 0; hawser_session_poll_timeout(m_session) <= now_ms; turn++) {
+            m_world.require(turn != k_turns_max, "a session's deadline that was served is over");
             hawser_session_handle_timeout(m_session, now_ms);
-            m_world.require(hawser_session_poll_timeout(m_session) > now_ms,
-                            "a session's deadline that was served is over");
         }
         take_orders();
     });

@@ -28,6 +28,8 @@ public:
     bool ended() const { return m_ended; }
     uint32_t end_error() const { return m_end_error; }
     bool all_closed() const;
+    // From submission to GOOD.
+    uint64_t longest_us() const { return m_longest_us; }
     // Every connection that the target grants is logged in.
     bool is_whole() const;
     hawser_session_snapshot snapshot() const;
@@ -68,6 +70,8 @@ private:
     void after(Port& port, uint32_t wants);
     void wake();
     void schedule_close(Port& port, bool orderly);
+    void pretend_removed(const hawser_order& order);
+    void check_diet(const hawser_report& report);
     void note_loss(Port& port, const hawser_report& report);
 
     // host_data.cpp: bytes and commands
@@ -75,6 +79,7 @@ private:
     void pump(Port& port);
     void receive(Port& port, const Bytes& bytes);
     uint32_t place(Port& port, const Bytes& bytes, uint32_t used);
+    void acknowledge_more(Bytes& bytes);
     void take_completions(Port& port);
     void take_parked(Port& port);
     void complete(const hawser_completion& completion);
@@ -100,6 +105,9 @@ private:
     uint64_t m_wait_until_ms = 0;  // Time2Wait, as we reckon it
     bool m_lost = false;           // since the last leading login
     uint32_t m_time2wait_s = 0;
+    uint32_t m_level = 0;  // ErrorRecoveryLevel, as agreed
+    bool m_logout = false;
+    uint64_t m_longest_us = 0;
     bool m_dispatch_due = false;
     bool m_ended = false;
     uint32_t m_end_error = 0;

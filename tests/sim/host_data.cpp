@@ -89,7 +89,8 @@ void Host::give(Port& port, uint32_t tag) {
 uint32_t Host::start_or_resume(Port& port, const hawser_command& command, Operation& operation) {
     const bool came_back = operation.parked;
     operation.parked = false;
-    if (!came_back) return hawser_connection_submit(port.connection, &command);
+    if (!came_back || m_scenario.canary == Canary::ForgottenNexus)
+        return hawser_connection_submit(port.connection, &command);
     return hawser_connection_resume(port.connection, &command);
 }
 
@@ -101,6 +102,15 @@ void Host::arm(Port& port) {
         port.pump_due = false;
         pump(port);
     });
+}
+
+// A canary: each SNACK also acknowledges the number after its own.
+void Host::acknowledge_more(Bytes& bytes) {
+    if (bytes.size() < wire::k_bhs_bytes) return;
+    auto& snack = *reinterpret_cast<wire::Snack*>(bytes.data());
+    const auto& header = *reinterpret_cast<const wire::Bhs*>(bytes.data());
+    if (header.kind() != wire::Opcode::Snack || m_scenario.header_digest) return;
+    snack.exp_stat_sn = snack.exp_stat_sn.get() + 1;
 }
 
 // Polls only when it will send at once: commands take their CmdSN in there.
@@ -123,6 +133,7 @@ void Host::pump(Port& port) {
             const auto from = operation->buffer.begin() + static_cast<long>(next.data_offset);
             bytes.insert(bytes.end(), from, from + static_cast<long>(next.data_length));
         }
+        if (m_scenario.canary == Canary::EagerStatus) acknowledge_more(bytes);
         size_t length = std::min(bytes.size(), room);
         if (m_world.random.chance(10)) length = m_world.random.between(1, length);
         bytes.resize(length);
@@ -193,6 +204,7 @@ void Host::complete(const hawser_completion& completion) {
     m_world.require(completion.residual == 0, "GOOD is whole");
     m_world.log(fmt::format("done {} {}+{} version {}", static_cast<int>(operation->kind),
                             operation->first, operation->count, operation->version));
+    m_longest_us = std::max(m_longest_us, m_world.now_us() - operation->started_us);
     m_workload.succeed(*operation);
 }
 

@@ -49,7 +49,7 @@ void Link::send_fin(Side from) {
 void Link::close(Side side, bool abortive) {
     if (m_closed[side]) return;
     const Side other = side == k_initiator ? k_target : k_initiator;
-    if (m_silent) {
+    if (m_silent[other]) {
         // What is on the way comes to nothing, and nobody is told.
         m_to[other].segments.clear();
         m_to[other].queued = 0;
@@ -72,7 +72,7 @@ size_t Link::room(Side from) const {
 
 void Link::deliver(Side to) {
     Direction& direction = m_to[to];
-    while (!direction.segments.empty() && !m_silent &&
+    while (!direction.segments.empty() && !m_silent[to] &&
            direction.segments.front().due_us <= m_world.now_us()) {
         const Segment segment = std::move(direction.segments.front());
         direction.segments.pop_front();
@@ -114,11 +114,13 @@ void Link::break_up() {
 }
 
 void Link::set_silent(bool silent) {
-    if (m_silent == silent) return;
-    m_silent = silent;
-    if (silent) return;
-    for (const Side to : {k_initiator, k_target})
-        m_world.after(k_latency_min_us, [this, to] { deliver(to); });
+    for (const Side to : {k_initiator, k_target}) set_silent(to, silent);
+}
+
+void Link::set_silent(Side to, bool silent) {
+    if (m_silent[to] == silent) return;
+    m_silent[to] = silent;
+    if (!silent) m_world.after(k_latency_min_us, [this, to] { deliver(to); });
 }
 
 Link& Network::connect(uint32_t portal, Endpoint& initiator) {

@@ -50,6 +50,8 @@ public:
     // Faults.
     void break_up();
     void set_silent(bool silent);
+    // Nothing arrives at that side.
+    void set_silent(Side to, bool silent);
     bool is_open() const { return !m_closed[0] && !m_closed[1]; }
     bool is_closed(Side side) const { return m_closed[side]; }
     // Broken by a fault, and not after the initiator had said its last.
@@ -83,7 +85,7 @@ private:
     uint32_t m_portal;
     Direction m_to[2];
     bool m_closed[2] = {};
-    bool m_silent = false;
+    bool m_silent[2] = {};  // towards that side
     bool m_initiator_finished = false;
     bool m_broken = false;
     bool m_was_cut = false;

@@ -11,9 +11,11 @@
 namespace hawser::sim {
 
 Canary canary_of(const std::string& name) {
-    constexpr Canary k_values[] = {Canary::LateWrite,   Canary::LostWrite,  Canary::ForgottenTask,
-                                   Canary::StaleWindow, Canary::EarlyLogin, Canary::Deaf,
-                                   Canary::WrongPlace};
+    constexpr Canary k_values[] = {
+        Canary::LateWrite,    Canary::LostWrite,   Canary::ForgottenTask, Canary::StaleWindow,
+        Canary::EarlyLogin,   Canary::Deaf,        Canary::WrongPlace,    Canary::ForgottenNexus,
+        Canary::UnheardSnack, Canary::EagerStatus, Canary::HastyReassign, Canary::HastyWait,
+        Canary::HiddenDamage};
     for (size_t i = 0; i < std::size(k_canaries); i++) {
         if (name == k_canaries[i]) return k_values[i];
     }
@@ -50,6 +52,32 @@ Scenario::Scenario(Random& random) {
     pings = fault_every_us != 0 || random.chance(20);
     busy_us = random.between(30, 120) * 1000000;
     blocks = static_cast<uint32_t>(random.between(8, 64));
+    choose_recovery(random);
+}
+
+void Scenario::choose_recovery(Random& random) {
+    constexpr uint32_t k_levels[] = {0, 0, 1, 2, 2, 2};
+    constexpr uint32_t k_retains[] = {1, 5, 20, 20, 60};
+    constexpr Defect k_defects[] = {
+        Defect::NoReassign,      Defect::Forgetful,   Defect::SlowRelease, Defect::LogoutUnanswered,
+        Defect::RecoveryRefused, Defect::CidNotFound, Defect::NoTime2Wait};
+    level = random.pick(k_levels);
+    offered_level = random.chance(85) ? 2 : static_cast<uint32_t>(random.between(0, 2));
+    time2retain_s = random.pick(k_retains);
+    header_digest = random.chance(40);
+    data_digest = random.chance(50);
+    acknowledge = random.chance(50);
+    defect = Defect::None;
+    diet = Diet::Everything;
+    const uint32_t agreed = std::min(level, offered_level);
+    if (agreed == 2 && random.chance(35)) defect = random.pick(k_defects);
+    if (agreed == 0 && random.chance(15)) defect = Defect::NoOrder;
+    if (agreed == 0 || fault_every_us == 0 || !random.chance(30)) return;
+    diet = agreed == 2 && random.chance(50) ? Diet::ResetsOnly : Diet::NoiseOnly;
+    if (diet == Diet::NoiseOnly) return;
+    // Mended without a new session: a correct target, and time enough.
+    defect = Defect::None;
+    time2retain_s = 60;
 }
 
 std::string Scenario::option_line() const {
@@ -57,7 +85,10 @@ std::string Scenario::option_line() const {
     for (uint32_t i = 0; i < portals; i++) line += fmt::format(" portal=10.0.{}.2", i + 1);
     line += fmt::format(" connections={} queue_depth={} MaxRecvDataSegmentLength={}", connections,
                         queue_depth, initiator_segment);
-    line += fmt::format(" MaxOutstandingR2T={}", max_outstanding_r2t);
+    line += fmt::format(" MaxOutstandingR2T={}", offered_level != 0 ? 1 : max_outstanding_r2t);
+    line += fmt::format(" ErrorRecoveryLevel={} DefaultTime2Retain=60", offered_level);
+    if (header_digest) line += " HeaderDigest=CRC32C,None";
+    if (data_digest) line += " DataDigest=CRC32C,None";
     if (!pings) line += " noop_out_interval=0";
     return line;
 }

@@ -13,18 +13,25 @@ namespace hawser::sim {
 
 enum class Canary {
     None,
-    LateWrite,      // target: an old session's writes land after its reinstatement
-    LostWrite,      // host: a parked write is called done
-    ForgottenTask,  // host: a parked command is not sent again
-    StaleWindow,    // network: MaxCmdSN is raised on its way
-    EarlyLogin,     // host: a loss says Time2Wait 0, and siblings are closed unread
-    Deaf,           // host: nobody is woken when the window opens
-    WrongPlace,     // host: a Data-In's bytes land one block further
+    LateWrite,       // target: an old session's writes land after its reinstatement
+    LostWrite,       // host: a parked write is called done
+    ForgottenTask,   // host: a parked command is not sent again
+    StaleWindow,     // network: MaxCmdSN is raised on its way
+    EarlyLogin,      // host: a loss says Time2Wait 0, and siblings are closed unread
+    Deaf,            // host: nobody is woken when the window opens
+    WrongPlace,      // host: a Data-In's bytes land one block further
+    ForgottenNexus,  // host: a command that came back is begun anew, though its session still lives
+    UnheardSnack,    // target: as though no SNACK was ever sent
+    EagerStatus,     // host: a status is acknowledged though what is before it was lost
+    HastyReassign,   // host: tasks move before the Logout for recovery is answered
+    HastyWait,       // host: Time2Wait of a Logout Response is not heard
+    HiddenDamage,    // host: data with a wrong digest is taken
 };
 Canary canary_of(const std::string& name);
-inline constexpr const char* k_canaries[] = {"late-write",   "lost-write",  "forgotten-task",
-                                             "stale-window", "early-login", "deaf",
-                                             "wrong-place"};
+inline constexpr const char* k_canaries[] = {
+    "late-write",     "lost-write",  "forgotten-task",  "stale-window",  "early-login",
+    "deaf",           "wrong-place", "forgotten-nexus", "unheard-snack", "eager-status",
+    "hasty-reassign", "hasty-wait",  "hidden-damage"};
 
 // How a target deals with the connections of a session of which one is lost.
 enum class Manners {
@@ -32,9 +39,26 @@ enum class Manners {
     Lio,  // kills the others; closes two seconds after FIN; a reinstatement waits for old commands
 };
 
+// What a target does wrong, and an initiator has to live with.
+enum class Defect {
+    None,
+    NoOrder,           // commands begin as they come, whatever their CmdSN
+    NoReassign,        // TASK REASSIGN is not supported, though ErrorRecoveryLevel 2 was agreed
+    Forgetful,         // tasks of a lost connection that did no harm yet are forgotten
+    SlowRelease,       // "task still allegiant" for a while after the Logout for recovery
+    LogoutUnanswered,  // no answer to a Logout for recovery
+    RecoveryRefused,   // "connection recovery is not supported"
+    CidNotFound,       // a lost connection is not known any more, its tasks are
+    NoTime2Wait,       // a Logout for recovery says Time2Wait 0, whatever was agreed
+};
+
+// Faults of one kind only, which the level agreed has to mend by itself.
+enum class Diet { Everything, NoiseOnly, ResetsOnly };
+
 struct Scenario {
     explicit Scenario(Random& random);
     std::string option_line() const;
+    void choose_recovery(Random& random);
 
     Manners manners;
     Canary canary = Canary::None;
@@ -49,6 +73,14 @@ struct Scenario {
     uint32_t max_burst;
     uint32_t first_burst;
     uint32_t max_outstanding_r2t;
+    uint32_t offered_level;  // ErrorRecoveryLevel that we offer
+    uint32_t level;          // and the target
+    uint32_t time2retain_s;
+    bool header_digest;
+    bool data_digest;
+    bool acknowledge;  // the target sets the A bit
+    Defect defect;
+    Diet diet;
     bool initial_r2t;
     bool immediate_data;
     bool extra_login_round;

@@ -16,6 +16,27 @@ Scenario scenario_of(World& world, Canary canary) {
     return scenario;
 }
 
+// For a run that hangs: what the target still has to do.
+std::string describe_target(const Target& target) {
+    std::string text;
+    for (const auto& [tsih, session] : target.sessions) {
+        if (session->dead) continue;
+        text += fmt::format("target's session {}: level {}, {} suspended, {} early;", tsih,
+                            session->level, session->suspended.size(), session->early.size());
+        for (const auto& [cid, connection] : session->connections) {
+            text += fmt::format(" connection {}: {} kept, {} lost;", cid, connection->kept.size(),
+                                connection->lost_statuses.size());
+            for (const auto& [itt, task] : connection->tasks)
+                text += fmt::format(
+                    " task {:x}: {}{}{}{}, {} of {} received, {} bursts, {} lost;", itt,
+                    task->ordered ? "" : "waits ", task->executing ? "executing " : "",
+                    task->finished ? "finished " : "", task->answered ? "answered" : "",
+                    task->received, task->data.size(), task->bursts.size(), task->lost_data.size());
+        }
+    }
+    return text;
+}
+
 // Once peace has come: longer than a drain, a login of each portal and the longest backoff
 // together.
 constexpr uint64_t k_bound_us = 120000000;
@@ -28,7 +49,11 @@ Simulation::Simulation(uint64_t seed, Canary canary, bool verbose)
       m_target(m_world, m_scenario),
       m_network(m_world, m_target, m_scenario.portals),
       m_workload(m_world, m_scenario),
-      m_host(m_world, m_network, m_workload, m_scenario) {}
+      m_host(m_world, m_network, m_workload, m_scenario) {
+    m_target.watch = [this](uint32_t block, const uint8_t* bytes, bool lands) {
+        m_workload.check_write(block, bytes, lands);
+    };
+}
 
 Outcome Simulation::run() {
     Outcome outcome;
@@ -43,7 +68,9 @@ Outcome Simulation::run() {
     outcome.events = m_world.events();
     outcome.counts = m_world.counts;
     outcome.counts["operations acknowledged"] = m_workload.acknowledged();
-    outcome.counts["session reinstatements"] = m_host.snapshot().reinstatements;
+    outcome.longest_us = m_host.longest_us();
+    outcome.counts["ERL 0: sessions reinstated"] = m_host.snapshot().reinstatements;
+    outcome.counts["ERL 2: connections recovered"] = m_host.snapshot().recoveries;
     return outcome;
 }
 
@@ -66,8 +93,8 @@ void Simulation::wait_for(const char* rule, uint64_t bound_us, const std::functi
     const uint64_t until_us = m_world.now_us() + bound_us;
     while (!done()) {
         if (!m_world.step(until_us))
-            m_world.violate(
-                fmt::format("{} within {} s: {}", rule, bound_us / 1000000, m_host.describe()));
+            m_world.violate(fmt::format("{} within {} s: {} {}", rule, bound_us / 1000000,
+                                        m_host.describe(), describe_target(m_target)));
     }
 }
 
@@ -82,6 +109,7 @@ void Simulation::run_all() {
     m_network.heal();
     m_target.shut_window(false);
     m_target.busy_until_us = 0;
+    m_target.noise = Noise::None;
     m_world.log("peace");
     wait_for("every command is answered", k_bound_us, [this] { return m_host.unfinished() == 0; });
     // What faults have still to come of themselves: a target that closes what it announced.
@@ -94,6 +122,9 @@ void Simulation::final_check() {
     while (auto operation = m_workload.next_of_final_check()) m_host.submit(std::move(operation));
     wait_for("all can be read at the end", k_bound_us, [this] { return m_host.unfinished() == 0; });
     wait_for("the session is whole at the end", k_bound_us, [this] { return m_host.is_whole(); });
+    if (m_scenario.diet == Diet::ResetsOnly)
+        m_world.require(m_host.snapshot().reinstatements == 0,
+                        "ErrorRecoveryLevel 2 mends the loss of connections");
     m_host.logout();
     wait_for("a Logout ends the session", k_bound_us, [this] { return m_host.ended(); });
     m_world.require(m_host.end_error() == HAWSER_ERROR_NONE, "a Logout in peace has no error");

@@ -19,6 +19,7 @@ struct Outcome {
     uint64_t hash = 0;      // of everything that happened
     uint64_t virtual_us = 0;
     uint64_t events = 0;
+    uint64_t longest_us = 0;  // a command took
     std::map<std::string, uint64_t> counts;
 };
 
@@ -32,6 +33,7 @@ private:
     void fault();
     void fault_of_link();
     void fault_of_target();
+    void fault_of_noise();
     void say_async(TargetConnection& connection);
     void pings();
     void run_all();

@@ -41,8 +41,7 @@ void Target::shut_window(bool shut) {
 
 bool Target::has_live_tasks(const TargetSession& session) const {
     for (const auto& task : backend) {
-        if (task->connection->session == &session && task->landings != 0 &&
-            task->cancel_us > world.now_us())
+        if (task->session == &session && task->landings != 0 && task->cancel_us > world.now_us())
             return true;
     }
     return false;
@@ -67,12 +66,15 @@ void Target::lose_session_in_lio_manner(TargetSession& session) {
 void Target::restart() {
     world.log("target restarts");
     crash_backend();
+    for (auto& [tsih, session] : sessions) {
+        session->dead = true;
+        end_suspended(*session, 0);
+    }
     for (auto& connection : connections) {
         if (connection->is_closed) continue;
         connection->end_tasks(0);
         connection->close(true);
     }
-    for (auto& [tsih, session] : sessions) session->dead = true;
 }
 
 }  // namespace hawser::sim

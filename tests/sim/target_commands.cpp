@@ -17,16 +17,14 @@ uint32_t block_of(const TargetTask& task) {
            static_cast<uint32_t>(cdb[4]) << 8 | cdb[5];
 }
 
-bool is_write(const TargetTask& task) {
-    return task.command.flags & wire::ScsiCommand::k_write;
-}
-
-void land_block(Target& target, const TargetTask& task, uint32_t i) {
-    std::copy_n(task.data.begin() + static_cast<long>(i) * k_block_bytes, k_block_bytes,
-                target.disk.begin() + static_cast<long>(block_of(task) + i) * k_block_bytes);
-}
-
 }  // namespace
+
+void Target::land_block(const TargetTask& task, uint32_t i) {
+    const auto from = task.data.begin() + static_cast<long>(i) * k_block_bytes;
+    watch(block_of(task) + i, &*from, true);
+    std::copy_n(from, k_block_bytes,
+                disk.begin() + static_cast<long>(block_of(task) + i) * k_block_bytes);
+}
 
 // What is in the backend when the target dies: each block by chance.
 void Target::crash_backend() {
@@ -34,7 +32,7 @@ void Target::crash_backend() {
         task->gone = true;
         if (task->cancel_us <= world.now_us()) continue;
         for (uint32_t i = 0; i < task->data.size() / k_block_bytes; i++) {
-            if (world.random.chance(50)) land_block(*this, *task, i);
+            if (world.random.chance(50)) land_block(*task, i);
         }
         task->cancel_us = 0;
     }
@@ -45,30 +43,58 @@ void TargetConnection::take_command(const Pdu& pdu) {
     auto task = std::make_shared<TargetTask>();
     task->command = pdu.as<wire::ScsiCommand>();
     task->connection = this;
-    const uint32_t itt = task->command.initiator_task_tag.get();
+    task->session = session;
+    task->cid = cid;
+    const uint32_t itt = task->itt();
     const uint32_t length = task->command.expected_data_transfer_length.get();
+    const uint32_t cmd_sn = task->command.cmd_sn.get();
+    // rule 54: what came already is the same command, and is ignored.
+    const auto known = session->numbers.find(cmd_sn);
+    if (known != session->numbers.end()) {
+        world.require(level() > 0 && known->second == itt, "a retry is the same command");
+        world.counts["ERL 1: retries of what had come"]++;
+        return;
+    }
+    // rule 10
     world.require(itt != wire::k_reserved_tag, "an ITT is not ffffffff");
     world.require(session->tags.insert(itt).second, "an ITT is used once at a time");
+    session->numbers[cmd_sn] = itt;
+    // CmdSN begins at 1 and does not come round in a run.
+    if (session->exp_cmd_sn > 256)
+        session->numbers.erase(session->numbers.begin(),
+                               session->numbers.lower_bound(session->exp_cmd_sn - 256));
     world.counts["commands"]++;
     const bool final = task->command.flags & wire::k_final;
     const uint32_t immediate = static_cast<uint32_t>(pdu.data.size());
-    if (is_write(*task)) {
+    if (task->is_write()) {
         const uint32_t burst = std::min(session->first_burst, length);
+        // rule 11, rule 17
         world.require(immediate == 0 || session->immediate_data, "ImmediateData as agreed");
         world.require(immediate <= burst, "FirstBurstLength holds immediate data");
         world.require(final || !session->initial_r2t, "InitialR2T as agreed");
         task->data.resize(length);
+        if (level() > 0) task->have.resize(length);
         std::copy(pdu.data.begin(), pdu.data.end(), task->data.begin());
+        if (level() > 0) std::fill_n(task->have.begin(), immediate, uint8_t{1});
         task->received = immediate;
         task->promised = final ? immediate : burst;
         task->unsolicited = !final;
-        if (!final) task->bursts.push_back({wire::k_reserved_tag, immediate, burst, 0});
     } else {
+        // rule 14
         world.require(final && immediate == 0, "only a write has data");
     }
     tasks[itt] = task;
-    session->early[task->command.cmd_sn.get()] = task;
-    order_commands();
+    session->early[cmd_sn] = task;
+    if (task->unsolicited) {
+        task->bursts.push_back(
+            {wire::k_reserved_tag, immediate, task->promised, immediate, 0, world.now_us()});
+        watch_burst(task, wire::k_reserved_tag);
+    }
+    if (target.scenario.defect == Defect::NoOrder) {
+        task->ordered = true;
+        proceed(task);
+    }
+    if (session != nullptr) order_commands();
 }
 
 // RFC 7143 4.2.2.1: commands begin in the order of CmdSN, whatever connection they came on.
@@ -80,152 +106,69 @@ void TargetConnection::order_commands() {
         whole.early.erase(next);
         whole.exp_cmd_sn++;
         task->ordered = true;
-        if (!task->gone) task->connection->proceed(task);
+        if (!task->gone && task->connection != nullptr) task->connection->proceed(task);
     }
 }
 
 // What a task needs next: more data, or the disk.
 void TargetConnection::proceed(const std::shared_ptr<TargetTask>& task) {
     if (!task->ordered || task->executing || task->gone) return;
-    if (is_write(*task) && task->received < task->data.size()) return ask(*task);
-    execute(task);
+    if (task->is_write() && task->received < task->data.size()) return ask(task);
+    target.execute(task);
 }
 
-void TargetConnection::ask(TargetTask& task) {
-    if (task.unsolicited) return;
-    const uint32_t length = static_cast<uint32_t>(task.data.size());
-    while (task.promised < length && task.bursts.size() < session->max_outstanding_r2t) {
-        uint32_t step = std::min(session->max_burst, length - task.promised);
-        if (target.world.random.chance(20))
-            step = static_cast<uint32_t>(target.world.random.between(1, step));
-        wire::R2t pdu;
-        std::copy(std::begin(task.command.lun), std::end(task.command.lun), std::begin(pdu.lun));
-        pdu.initiator_task_tag = task.command.initiator_task_tag.get();
-        pdu.target_transfer_tag = 0x7000 + task.r2t_sn;
-        pdu.r2t_sn = task.r2t_sn;
-        pdu.buffer_offset = task.promised;
-        pdu.desired_data_transfer_length = step;
-        task.bursts.push_back({0x7000 + task.r2t_sn, task.promised, task.promised + step, 0});
-        task.r2t_sn++;
-        task.promised += step;
-        send(pdu, false);
-    }
-}
-
-void TargetConnection::take_data_out(const Pdu& pdu) {
-    World& world = target.world;
-    const auto& header = pdu.as<wire::DataOut>();
-    const auto found = tasks.find(header.initiator_task_tag.get());
-    world.require(found != tasks.end(), "Data-Out is for a task on its connection");
-    const auto task = found->second;
-    world.require(!task->bursts.empty(), "Data-Out was asked for");
-    TargetTask::Burst& burst = task->bursts.front();
-    const uint32_t length = static_cast<uint32_t>(pdu.data.size());
-    const bool final = header.flags & wire::k_final;
-    world.require(header.target_transfer_tag.get() == burst.ttt, "R2Ts are answered in order");
-    world.require(header.data_sn.get() == burst.data_sn++, "DataSN counts in its sequence");
-    world.require(header.buffer_offset.get() == burst.offset && length <= burst.end - burst.offset,
-                  "Data-Out is contiguous and within its R2T");
-    world.require(final == (burst.offset + length == burst.end), "F ends exactly the sequence");
-    std::copy(pdu.data.begin(), pdu.data.end(),
-              task->data.begin() + static_cast<long>(burst.offset));
-    task->received += length;
-    burst.offset += length;
-    if (!final) return;
-    task->unsolicited = false;
-    task->bursts.erase(task->bursts.begin());
-    proceed(task);
-}
-
-void TargetConnection::execute(const std::shared_ptr<TargetTask>& task) {
-    World& world = target.world;
+void Target::execute(const std::shared_ptr<TargetTask>& task) {
     task->executing = true;
+    task->bursts.clear();
     // Now and then a target has too much to do, or the wrong moment.
     if (world.random.chance(1)) {
-        const uint8_t status = world.random.chance(50) ? 0x08 : 0x28;
-        world.after(100, [this, task, status] {
-            if (!task->gone)
-                give_status(*task, status, task->command.expected_data_transfer_length.get());
-        });
-        return;
+        task->status = world.random.chance(50) ? 0x08 : 0x28;
+        return world.after(100, [this, task] { finish(task); });
     }
     const bool slow = world.random.chance(5);
-    const uint64_t most = slow ? target.scenario.slow_backend_us : target.scenario.backend_us;
+    const uint64_t most = slow ? scenario.slow_backend_us : scenario.backend_us;
     const uint64_t delay = world.random.between(1, most);
-    if (!is_write(*task)) {
-        world.after(delay, [this, task] { finish(task); });
-        return;
-    }
+    if (!task->is_write()) return world.after(delay, [this, task] { finish(task); });
     // Block by block, each in its own time; the answer comes after the last.
     task->landings = static_cast<uint32_t>(task->data.size() / k_block_bytes);
-    target.backend.push_back(task);
+    backend.push_back(task);
     const uint32_t count = task->landings;
     for (uint32_t i = 0; i < count; i++) {
+        watch(block_of(*task) + i, &task->data[size_t{i} * k_block_bytes], false);
         world.after(world.random.between(1, delay), [this, task, i] {
-            if (task->cancel_us > target.world.now_us()) land_block(target, *task, i);
+            if (task->cancel_us > world.now_us()) land_block(*task, i);
             if (--task->landings == 0) land(task);
         });
     }
     if (count == 0) land(task);
 }
 
-void TargetConnection::land(const std::shared_ptr<TargetTask>& task) {
-    std::erase(target.backend, task);
+void Target::land(const std::shared_ptr<TargetTask>& task) {
+    std::erase(backend, task);
     finish(task);
 }
 
-void TargetConnection::finish(const std::shared_ptr<TargetTask>& task) {
-    if (task->gone || is_closed) return;
-    const uint32_t length = task->command.expected_data_transfer_length.get();
-    if (!(task->command.flags & wire::ScsiCommand::k_read) || length == 0)
-        return give_status(*task, 0, 0);
-    const auto from = target.disk.begin() + static_cast<long>(block_of(*task)) * k_block_bytes;
-    give_data(*task, Bytes(from, from + length));
-}
-
-void TargetConnection::give_data(TargetTask& task, Bytes data) {
-    const uint32_t length = static_cast<uint32_t>(data.size());
-    const bool with_status = target.scenario.status_in_data_in;
-    uint32_t burst_left = session->max_burst;
-    for (uint32_t at = 0; at < length;) {
-        uint32_t step = std::min({max_send, length - at, burst_left});
-        if (target.world.random.chance(20))
-            step = static_cast<uint32_t>(target.world.random.between(1, step));
-        wire::DataIn pdu;
-        burst_left -= step;
-        const bool last = at + step == length;
-        if (last || burst_left == 0) pdu.flags |= wire::k_final;
-        if (burst_left == 0) burst_left = session->max_burst;
-        pdu.initiator_task_tag = task.command.initiator_task_tag.get();
-        pdu.target_transfer_tag = wire::k_reserved_tag;
-        pdu.data_sn = task.data_sn++;
-        pdu.buffer_offset = at;
-        const bool status = last && with_status;
-        if (status) pdu.flags |= wire::DataIn::k_status;
-        if (status) {
-            task.gone = true;
-            session->tags.erase(task.command.initiator_task_tag.get());
-        }
-        const auto from = data.begin() + static_cast<long>(at);
-        send(pdu, status, Bytes(from, from + static_cast<long>(step)));
-        at += step;
+// It is carried out; whoever has it now says so.
+void Target::finish(const std::shared_ptr<TargetTask>& task) {
+    if (task->gone) return;
+    task->finished = true;
+    if (task->is_read() && task->status == 0) {
+        const auto from = disk.begin() + static_cast<long>(block_of(*task)) * k_block_bytes;
+        task->read = Bytes(from, from + task->command.expected_data_transfer_length.get());
     }
-    if (!with_status) return give_status(task, 0, 0);
-    tasks.erase(task.command.initiator_task_tag.get());
+    if (task->connection != nullptr && !task->connection->is_closed)
+        task->connection->answer(*task);
 }
 
-void TargetConnection::give_status(TargetTask& task, uint8_t status, uint32_t underflow) {
-    const uint32_t itt = task.command.initiator_task_tag.get();
-    wire::ScsiResponse pdu;
-    pdu.status = status;
-    pdu.initiator_task_tag = itt;
-    pdu.exp_data_sn = task.data_sn;
-    if (underflow != 0) pdu.flags |= wire::ScsiResponse::k_underflow;
-    pdu.residual_count = underflow;
-    task.gone = true;
-    session->tags.erase(itt);
-    send(pdu, true);
-    tasks.erase(itt);
+// For the first time, or again after a TASK REASSIGN.
+void TargetConnection::answer(TargetTask& task) {
+    if (task.status != 0 || !task.is_read() || task.read.empty()) return give_status(task);
+    uint32_t offset = 0;
+    if (task.acknowledged < task.data_in.size())
+        offset = task.data_in[task.acknowledged].as<wire::DataIn>().buffer_offset.get();
+    else if (task.acknowledged != 0)
+        return give_status(task);
+    give_data(task, offset, task.acknowledged);
 }
 
 }  // namespace hawser::sim

@@ -72,8 +72,15 @@ std::string TargetConnection::negotiate(const Pdu& pdu) {
             value = std::to_string(std::max(number, scenario.time2wait_s));
         } else if (key == "MaxOutstandingR2T") {
             value = at_most(scenario.max_outstanding_r2t);
+        } else if (key == "DefaultTime2Retain") {
+            value = at_most(scenario.time2retain_s);
+        } else if (key == "ErrorRecoveryLevel") {
+            value = at_most(scenario.level);
         } else if (key == "HeaderDigest" || key == "DataDigest") {
-            value = "None";
+            const bool agreed = value.find("CRC32C") != std::string::npos &&
+                                (key[0] == 'H' ? scenario.header_digest : scenario.data_digest);
+            (key[0] == 'H' ? header_digest : data_digest) = agreed;
+            value = agreed ? "CRC32C" : "None";
         }
         words += (words.empty() ? "" : " ") + key + "=" + value;
     }
@@ -92,8 +99,16 @@ void TargetConnection::answer_operational(const Pdu& pdu) {
             extra_round_done = true;
             return send_login(request, 0x04, negotiate(pdu) + " MaxConnections=8");
         }
+        // rule 57: the same CID takes the place of the connection that was there.
+        const auto same = session->connections.find(cid);
+        if (same != session->connections.end()) {
+            TargetConnection& old = *same->second;
+            old.end_tasks(target.scenario.linger_us);
+            old.close(true);
+        }
         if (session->connections.size() >= session->max_connections)
             return send_login(request, 0, "", 0x0206);
+        target.remove(*session, cid, 0);
         return enter_session(pdu);
     }
     // RFC 7143 6.3.5: the same ISID ends the session that was there.
@@ -109,6 +124,7 @@ void TargetConnection::answer_operational(const Pdu& pdu) {
             connection->end_tasks(waits ? UINT64_MAX : 0);
             connection->close(true);
         }
+        target.end_suspended(*old, waits ? UINT64_MAX : 0);
         if (waits && target.has_live_tasks(*old)) {
             target.world.counts["login waits for old commands"]++;
             target.world.after(10000, [this, pdu] {
@@ -142,6 +158,8 @@ void TargetConnection::enter_session(const Pdu& pdu) {
             const uint32_t number =
                 static_cast<uint32_t>(wire::parse_number(pair->value).value_or(0));
             if (pair->key == "DefaultTime2Wait") session->time2wait_s = number;
+            if (pair->key == "DefaultTime2Retain") session->time2retain_s = number;
+            if (pair->key == "ErrorRecoveryLevel") session->level = number;
             if (pair->key == "FirstBurstLength") session->first_burst = number;
             if (pair->key == "MaxBurstLength") session->max_burst = number;
             if (pair->key == "MaxOutstandingR2T") session->max_outstanding_r2t = number;

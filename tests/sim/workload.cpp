@@ -103,6 +103,21 @@ void Workload::succeed(const Operation& operation) {
     }
 }
 
+// What was acknowledged is never carried out once more, nor comes down over what is newer.
+void Workload::check_write(uint32_t block, const uint8_t* bytes, bool lands) {
+    uint64_t words[2];
+    std::memcpy(words, bytes, sizeof(words));
+    const uint64_t acknowledged = m_blocks.at(block).version;
+    if (words[0] != block)
+        m_world.violate(
+            fmt::format("a write holds its data: block {} gets that of {}", block, words[0]));
+    if (lands ? words[1] >= acknowledged : words[1] > acknowledged) return;
+    m_world.violate(fmt::format("{}: block {} version {}, acknowledged was {}",
+                                lands ? "no old write lands after a newer one"
+                                      : "no write is carried out after it was acknowledged",
+                                block, words[1], acknowledged));
+}
+
 void Workload::check_disk(const Bytes& disk) {
     for (uint32_t block = 0; block < m_blocks.size(); block++)
         check_block(block, disk.data() + size_t{block} * k_block_bytes,

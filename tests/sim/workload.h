@@ -36,6 +36,8 @@ public:
 
     // GOOD. Checks what was read, and takes note of what was written.
     void succeed(const Operation& operation);
+    // A target begins to carry out a write, or its block lands.
+    void check_write(uint32_t block, const uint8_t* bytes, bool lands);
     // The disk itself, once nothing is under way any more.
     void check_disk(const Bytes& disk);
 
