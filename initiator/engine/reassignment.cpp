@@ -91,8 +91,11 @@ bool Connection::fill_recovery() {
 }
 
 void Connection::append_reassign(Task& task) {
-    // 11.5.6: what was not acknowledged is dropped, and comes again.
+    // 11.5.6: Data-In that was not acknowledged is dropped, and comes again. R2Ts are acknowledged
+    // as far as they came (7.2.2): LIO refuses to give one again whose data it has.
+    wire::DataSn expected = task.next_data_sn;
     if ((task.command.direction & HAWSER_DATA_READ) != 0) {
+        expected = task.acknowledged_sn;
         task.next_data_sn = task.acknowledged_sn;
         task.received = task.acknowledged;
     }
@@ -104,7 +107,7 @@ void Connection::append_reassign(Task& task) {
     request.referenced_task_tag = task.initiator_task_tag;
     request.cmd_sn = m_shared->window.current().value();
     request.exp_stat_sn = m_statuses.expected().value();
-    request.exp_data_sn = task.acknowledged_sn.value();
+    request.exp_data_sn = expected.value();
     append_header(request);
     m_reassigning = &task;
 }

@@ -116,6 +116,7 @@ private:
     // session_connection_recovery.cpp
     bool any_in(SlotPhase phase) const;
     bool can_recover(const hawser_report& report) const;
+    bool recovers_in_vain(uint64_t now_ms);
     void begin_recovery(const hawser_report& report, uint64_t now_ms);
     uint32_t free_remover() const;
     void continue_recovery(uint64_t now_ms);

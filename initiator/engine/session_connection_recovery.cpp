@@ -17,6 +17,8 @@ namespace hawser {
 namespace {
 
 constexpr uint32_t k_reopen_pause_ms = 500;
+constexpr uint64_t k_calm_ms = 5000;
+constexpr uint32_t k_recoveries_spare = 4;
 
 // 11.15.1
 constexpr uint32_t k_cid_not_found = 1;
@@ -43,6 +45,15 @@ bool Session::any_in(SlotPhase phase) const {
         if (m_slots[i].phase == phase) return true;
     }
     return false;
+}
+
+// Each recovery of a target that drops what it is given back would lead to the next one: after
+// some in a row the session starts anew, which has a backoff.
+bool Session::recovers_in_vain(uint64_t now_ms) {
+    m_recoveries_in_a_row =
+        now_ms - m_recovered_ms < k_calm_ms ? m_recoveries_in_a_row + 1 : uint32_t{0};
+    m_recovered_ms = now_ms;
+    return m_recoveries_in_a_row > 2 * m_connections.size() + k_recoveries_spare;
 }
 
 bool Session::can_recover(const hawser_report& report) const {

@@ -148,7 +148,8 @@ void Session::handle_lost(const hawser_report& report, uint64_t now_ms) {
     slot.retiring = false;
     if (slot.following) return;
     if (m_phase == SessionPhase::Running) disturb_recovery(report, now_ms);
-    if (m_phase == SessionPhase::Running && was_logged_in && can_recover(report)) {
+    if (m_phase == SessionPhase::Running && was_logged_in && can_recover(report) &&
+        !recovers_in_vain(now_ms)) {
         begin_recovery(report, now_ms);
     } else if (m_phase == SessionPhase::Running && was_logged_in) {
         begin_reinstatement(report, now_ms);

@@ -22,8 +22,12 @@ public:
 
     // An image of zeroes of that size behind it; 0: a target without a disk.
     Target& start_tgt(uint64_t image_bytes, const TargetChap& chap = {});
+    // The kernel's target, in a machine of its own.
+    Target& start_lio(uint64_t image_bytes, unsigned error_recovery_level);
     Machine& start(const DirectBoot& boot, const Arguments& more = {});
 
+    // How many frames of all NICs tshark's filter selects; after the machine has ended.
+    size_t count_frames(uint16_t target_port, const std::string& filter);
     // What was on the wire to this port, all NICs; after the machine has ended.
     Capture wire(uint16_t target_port);
     void finish();
@@ -36,6 +40,9 @@ public:
     std::filesystem::path image() const { return directory_ / "disk.img"; }
 
 private:
+    Target& take_target(std::unique_ptr<Target> target);
+    TargetOptions target_options(uint64_t image_bytes) const;
+
     std::string name_;
     unsigned nics_;
     std::filesystem::path directory_;

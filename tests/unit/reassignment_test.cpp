@@ -382,3 +382,51 @@ TEST_CASE("a breach of the protocol ends the session at every level", "[RFC 7143
     CHECK(host.lost_with(1) == HAWSER_ERROR_UNKNOWN_OPCODE);
     CHECK(host.snapshot().reinstatements == 1);
 }
+
+TEST_CASE("R2Ts that came are acknowledged when a write is reassigned",
+          "[RFC 7143 7.2.2][rule-55]") {
+    Level2 host(2, 1, "InitialR2T=Yes ImmediateData=No");
+    host.login();
+    host.target.burst_bytes = 4096;
+    uint32_t answered = 0;
+    host.also = [&](Peer& peer, const Pdu& pdu) {
+        if (pdu.kind() != Opcode::DataOut || peer.cid != 1) return false;
+        const bool last = (pdu.as<wire::DataOut>().flags & wire::k_final) != 0;
+        return last && ++answered == 3;  // its answer would be the fourth R2T
+    };
+    uint32_t tag = host.submit(1, HAWSER_DATA_WRITE, 40960, 8);
+    host.run();
+    REQUIRE(answered == 3);
+    host.also = nullptr;
+    host.cut(1);
+    host.run();
+    CHECK(host.done_of(tag).completion.status == 0);
+    const auto functions = heard_of(host, Opcode::TaskManagementRequest, 0);
+    REQUIRE(functions.size() == 1);
+    CHECK(functions[0].as<wire::TaskManagementRequest>().exp_data_sn.get() == 3);
+}
+
+TEST_CASE("a target that drops what it is given back does not make a storm", "[RFC 7143 7.1.5]") {
+    Level2 host(2);
+    host.login();
+    bool mute = true;
+    host.also = [&](Peer& peer, const Pdu& pdu) {
+        if (mute && pdu.kind() == Opcode::ScsiCommand) {
+            host.tasks[pdu.itt()].command = pdu.as<wire::ScsiCommand>();
+            host.carrier[pdu.itt()] = peer.cid;
+            return true;
+        }
+        if (pdu.kind() != Opcode::TaskManagementRequest) return false;
+        peer.closed = true;
+        return true;
+    };
+    uint32_t tag = host.submit(1, HAWSER_DATA_READ, 4096, 8);
+    host.run();
+    mute = false;
+    host.cut(1);
+    host.run();
+    host.pass(5000);
+    CHECK(host.snapshot().recoveries <= 9);
+    CHECK(host.snapshot().reinstatements == 1);
+    CHECK(host.done_of(tag).completion.status == 0);
+}
