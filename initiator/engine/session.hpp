@@ -160,6 +160,8 @@ private:
     hawser_keys m_keys{};
     uint32_t m_reinstatements = 0;
     uint32_t m_recoveries = 0;    // of connections, at ErrorRecoveryLevel 2
+    uint32_t m_recoveries_in_a_row = 0;
+    uint64_t m_recovered_ms = 0;  // the last one
     uint64_t m_logged_in_ms = 0;  // the last leading login
     uint32_t m_short_lives = 0;   // sessions in a row that were lost soon after it
 
