@@ -17,7 +17,7 @@ namespace hawser {
 namespace {
 
 constexpr uint32_t k_reopen_pause_ms = 500;
-constexpr uint64_t k_calm_ms = 5000;
+constexpr uint64_t k_calm_ms = 500;
 constexpr uint32_t k_recoveries_spare = 4;
 
 // 11.15.1

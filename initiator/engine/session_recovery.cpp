@@ -174,6 +174,7 @@ void Session::handle_lost(const hawser_report& report, uint64_t now_ms) {
 void Session::handle_closed(uint32_t index, uint64_t now_ms) {
     Slot& slot = m_slots[index];
     slot.phase = SlotPhase::Idle;
+    slot.retiring = false;  // gone before its Logout was answered
     const bool follows = slot.following;
     slot.following = false;
     if (follows && m_phase == SessionPhase::Leading && index == m_leader)
