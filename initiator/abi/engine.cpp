@@ -140,6 +140,10 @@ uint32_t hawser_connection_recover(hawser_connection* connection, uint16_t cid, 
 uint32_t hawser_connection_proceed(hawser_connection* connection) {
     return connection->connection.proceed();
 }
+uint32_t hawser_connection_handle_unacknowledged(hawser_connection* connection, uint64_t since_ms) {
+    return connection->connection.handle_unacknowledged(since_ms);
+}
+
 uint32_t hawser_connection_handle_timeout(hawser_connection* connection, uint64_t now_ms) {
     return connection->connection.handle_timeout(now_ms);
 }

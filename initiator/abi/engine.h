@@ -255,6 +255,12 @@ uint32_t hawser_connection_recover(struct hawser_connection *connection, uint16_
 uint32_t hawser_connection_proceed(struct hawser_connection *connection);
 uint32_t hawser_connection_handle_timeout(struct hawser_connection *connection, uint64_t now_ms);
 uint64_t hawser_connection_poll_timeout(struct hawser_connection *connection);
+/* What TCP knows: bytes of ours are under way, and none of them has been acknowledged since then;
+ * HAWSER_NEVER: nothing is under way. A host tells each change, also that some were acknowledged,
+ * and looks again before handle_timeout. A connection of several that is silent for about a second
+ * while others hear from the target is lost (STALLED). The mask may hold WANT_WAKE. */
+uint32_t hawser_connection_handle_unacknowledged(struct hawser_connection *connection,
+                                                 uint64_t since_ms);
 bool hawser_connection_poll_report(struct hawser_connection *connection,
                                    struct hawser_report *report);
 

@@ -31,6 +31,7 @@ extern "C" {
     X(NOP_TIMEOUT, 6, "no answer to a NOP-Out")                                                    \
     X(LOGOUT_TIMEOUT, 7, "no answer to the Logout")                                                \
     X(GIVEN_UP, 8, "given up by this host")                                                        \
+    X(STALLED, 10, "link is silent while others of the session are not")                          \
     X(SIBLING_LOST, 9, "closed because another connection of the session was lost")                \
     /* Login answers, RFC 7143 11.13.5; detail is Status-Class << 8 | Status-Detail */             \
     X(LOGIN_REDIRECTED, 20, "target redirects the login (0101/0102)")                              \

@@ -98,6 +98,8 @@ struct hawser_options {
     uint32_t tgt_reset_timeout_ms;
     uint32_t connection_start; /* how many of them to open: connections */
     uint8_t portals_all;       /* ask the target for its other portals */
+    uint8_t lu_reset_after_loss; /* host: before writes are sent again in a new session */
+    uint32_t fail_after_ms; /* host: without a session for so long commands fail; 0: never */
 };
 
 /* RFC 7143 12.1.3, and IANA's "PPP Authentication Algorithms" */

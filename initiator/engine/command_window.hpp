@@ -82,6 +82,9 @@ public:
         return !is_open();
     }
 
+    // Whoever these are, they are to be woken though the window has not moved.
+    void wake(uint32_t connections) { m_waiters.fetch_or(connections, std::memory_order_seq_cst); }
+
     uint32_t take_waiters() { return m_waiters.exchange(0, std::memory_order_seq_cst); }
 
 private:

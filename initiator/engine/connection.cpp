@@ -40,6 +40,7 @@ void Connection::reset_transport() {
     m_login_deadline_ms = HAWSER_NEVER;
     m_drain_deadline_ms = HAWSER_NEVER;
     m_logout_deadline_ms = HAWSER_NEVER;
+    m_unacknowledged_ms = m_suspect_ms = m_stall_check_ms = HAWSER_NEVER;
     m_transmit_begin = 0;
     m_transmit_end = 0;
     m_transmit_task = nullptr;
@@ -122,10 +123,34 @@ bool Connection::poll_report(hawser_report& report) {
     return true;
 }
 
+// Whether the socket is still good, though the PDUs on it are not. At ErrorRecoveryLevel 2 a sibling
+// removes the connection, and the target sees to what is under way on it; below that nobody does.
+bool Connection::can_leave(uint32_t error) const {
+    const bool full_feature = m_state == ConnectionState::LoggedIn ||
+                              m_state == ConnectionState::InLogout ||
+                              m_state == ConnectionState::LogoutRequested;
+    return full_feature && m_keys.error_recovery_level < 2 && error >= HAWSER_ERROR_UNKNOWN_OPCODE;
+}
+
+// The target is told by a FIN, not a reset, and heard out until its own: what it had accepted is
+// then finished, and no old write of it lands after a new one.
+uint32_t Connection::leave(uint32_t error) {
+    const bool announced =
+        error == HAWSER_ERROR_ASYNC_DROP_CONNECTION || error == HAWSER_ERROR_ASYNC_DROP_SESSION;
+    const uint32_t wait_s = announced ? header_as<wire::AsyncMessage>().parameter2.get()
+                                      : m_keys.default_time2wait_s;
+    m_deaf = m_draining = true;
+    m_logout_deadline_ms = HAWSER_NEVER;
+    const uint64_t deadline_ms = m_now_ms + uint64_t{1000} * wait_s + k_close_patience_ms;
+    if (deadline_ms < m_drain_deadline_ms) m_drain_deadline_ms = deadline_ms;
+    return HAWSER_WANT_FIN | HAWSER_WANT_REPORT | HAWSER_WANT_TIMEOUT;
+}
+
 // The connection carries nothing from here on. The first cause is the one that is told.
 uint32_t Connection::fail(uint32_t error, uint32_t detail) {
-    if (m_closing || !m_open) return 0;
-    m_closing = true;
+    if (m_closing || !m_open || (m_draining && m_deaf)) return 0;
+    const bool leaves = can_leave(error);
+    m_closing = !leaves;
     record_error(error, detail);
     add(m_losses, 1u);
     hawser_report report = make_report(HAWSER_REPORT_LOST);
@@ -142,6 +167,7 @@ uint32_t Connection::fail(uint32_t error, uint32_t detail) {
     }
     push_report(report);
     advance(ConnectionEvent::Lost);
+    if (leaves) return leave(error);
     return HAWSER_WANT_CLOSE | HAWSER_WANT_REPORT | HAWSER_WANT_TIMEOUT;
 }
 
@@ -257,12 +283,14 @@ uint64_t Connection::poll_timeout() const {
         }
         if (nop < deadline) deadline = nop;
     }
+    if (stall_deadline() < deadline) deadline = stall_deadline();
     const uint64_t recovery = recovery_deadline();
     return recovery < deadline ? recovery : deadline;
 }
 
 uint32_t Connection::handle_timeout(uint64_t now_ms) {
     if (!m_open || m_closing || now_ms < poll_timeout()) return 0;
+    m_now_ms = now_ms;
     if (m_login_deadline_ms <= now_ms)
         return fail(m_state == ConnectionState::XptWait ? HAWSER_ERROR_CONNECT_TIMEOUT
                                                         : HAWSER_ERROR_LOGIN_TIMEOUT);
@@ -278,6 +306,7 @@ uint32_t Connection::handle_timeout(uint64_t now_ms) {
         return end_management(HAWSER_ERROR_TASK_MANAGEMENT_TIMEOUT, 0);
     }
     if (recovery_deadline() <= now_ms) return handle_recovery_timeout(now_ms);
+    if (stall_deadline() <= now_ms) return handle_stall_timeout(now_ms);
     if (m_text.deadline_ms <= now_ms) {
         if (m_text.exchange.active() && !m_text.exchange.ready()) m_text.overdue++;
         return end_text(HAWSER_ERROR_TEXT_TIMEOUT);

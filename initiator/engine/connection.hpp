@@ -15,6 +15,7 @@
 // The rooms: connection.cpp (life and death, timers), connection_transmit.cpp,
 // connection_receive.cpp (framing), connection_control.cpp (login, NOP, Logout, async, Reject),
 // connection_text.cpp (text), task_management.cpp (ending tasks), data_transfer.cpp (SCSI),
+// connection_stall.cpp (a silent one among living ones),
 // retransmission.cpp (ErrorRecoveryLevel 1: holes), reassignment.cpp (ErrorRecoveryLevel 2: tasks
 // of a lost connection).
 #pragma once
@@ -36,6 +37,13 @@
 
 namespace hawser {
 
+// How much longer than Time2Wait a target's EOF is waited for; it usually comes before. LIO takes
+// two seconds from our FIN to its close, just longer than the Time2Wait that it asks for, and a
+// login that meets two or more connections on their way out makes its kernel follow a removed list
+// entry (iscsit_stop_session in 6.1): general protection fault, the target is gone. A sibling whose
+// link is dead gives no EOF, and so this is also what such a link costs.
+inline constexpr uint32_t k_close_patience_ms = 2000;
+
 // What all connections of a session look at. Options never change; tasks are owned one by one.
 struct SessionShared {
     hawser_options options{};
@@ -45,6 +53,13 @@ struct SessionShared {
     // set by the connection's thread as it closes, before its tasks come back; the control thread
     // clears it.
     std::atomic<uint32_t> recovering{0};
+    // connection_stall.cpp: when each connection last heard from the target, and when one of them
+    // last asked the others for a sign of life.
+    struct alignas(64) Heard {
+        std::atomic<uint64_t> ms{0};
+    };
+    std::array<Heard, HAWSER_CONNECTIONS_MAX> heard;
+    std::atomic<uint64_t> suspected_ms{0};
 };
 
 class Connection {
@@ -59,6 +74,7 @@ public:
     uint32_t abandon();
     uint32_t logout(uint8_t reason, uint64_t now_ms);
     uint32_t handle_timeout(uint64_t now_ms);
+    uint32_t handle_unacknowledged(uint64_t since_ms);
     uint64_t poll_timeout() const;
     bool poll_report(hawser_report& report);
 
@@ -92,6 +108,8 @@ private:
     // connection.cpp
     bool advance(ConnectionEvent event);
     uint32_t fail(uint32_t error, uint32_t detail = 0);
+    uint32_t leave(uint32_t error);
+    bool can_leave(uint32_t error) const;
     uint32_t close_quietly();
     void record_error(uint32_t error, uint32_t detail);
     void reset_transport();
@@ -100,6 +118,13 @@ private:
     hawser_report make_report(uint32_t kind) const;
     void push_report(const hawser_report& report);
     void park(Task& task);
+
+    // connection_stall.cpp
+    bool watches_stalls() const;
+    uint64_t stall_deadline() const;
+    uint32_t handle_stall_timeout(uint64_t now_ms);
+    bool sibling_lives() const;
+    bool owes_sign_of_life() const;
 
     // connection_transmit.cpp
     void fill(uint32_t room);
@@ -319,6 +344,10 @@ private:
     uint64_t m_logout_deadline_ms = HAWSER_NEVER;
     uint64_t m_last_received_ms = 0;
     uint64_t m_nop_sent_ms = 0;
+    uint64_t m_unacknowledged_ms = HAWSER_NEVER;  // TCP waits for an acknowledgement since then
+    uint64_t m_suspect_ms = HAWSER_NEVER;  // its siblings were asked then whether they are alive
+    uint64_t m_stall_check_ms = HAWSER_NEVER;
+    uint64_t m_now_ms = 0;  // of the last mutation that told it
 
     // tasks
     TaskList m_pending;    // no CmdSN yet

@@ -143,7 +143,8 @@ uint32_t Connection::receive_some(const uint8_t* from, uint32_t left, bool& whol
 
 uint32_t Connection::handle_received(std::span<const uint8_t> bytes, uint64_t now_ms,
                                      uint32_t& wants) {
-    m_last_received_ms = now_ms;
+    m_now_ms = m_last_received_ms = now_ms;
+    m_shared->heard[m_index].ms.store(now_ms, std::memory_order_relaxed);
     const uint32_t size = static_cast<uint32_t>(bytes.size());
     uint32_t used = 0;
     wants = 0;
@@ -174,7 +175,8 @@ uint32_t Connection::handle_received(std::span<const uint8_t> bytes, uint64_t no
 }
 
 bool Connection::poll_placement(hawser_placement& placement) const {
-    if (m_closing || m_receive_stage != ReceiveStage::Placement || m_stage_left == 0) return false;
+    if (m_closing || m_deaf || m_receive_stage != ReceiveStage::Placement || m_stage_left == 0)
+        return false;
     placement.tag = m_receive_task->command.tag;
     placement.offset = m_placement_offset;
     placement.length = m_stage_left;
@@ -183,7 +185,7 @@ bool Connection::poll_placement(hawser_placement& placement) const {
 }
 
 uint32_t Connection::handle_placed(uint32_t length) {
-    if (m_receive_stage != ReceiveStage::Placement || m_closing) return 0;
+    if (m_receive_stage != ReceiveStage::Placement || m_closing || m_deaf) return 0;
     if (length > m_stage_left) length = m_stage_left;
     m_placement_offset += length;
     m_stage_left -= length;

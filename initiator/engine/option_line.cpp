@@ -51,6 +51,9 @@ constexpr Option k_options[] = {
     {OptionId::NoopOutTimeout, "noop_out_timeout", OptionType::Seconds, 0, 3600, false,
      &hawser_options::noop_out_timeout_ms},
     {OptionId::Grace, "grace", OptionType::Seconds, 1, 3600, false, &hawser_options::grace_ms},
+    {OptionId::FailAfter, "fail_after", OptionType::Seconds, 0, 86400, false,
+     &hawser_options::fail_after_ms},
+    {OptionId::LuResetAfterLoss, "lu_reset_after_loss", OptionType::YesNo, 0, 0, false},
     {OptionId::QueueDepth, "queue_depth", OptionType::Number, 1, HAWSER_QUEUE_DEPTH_MAX, false},
     {OptionId::Cpus, "cpus", OptionType::CpuList, 0, 0, false},
     {OptionId::InitialR2T, "InitialR2T", OptionType::Boolean, 0, 0, false},
@@ -100,6 +103,7 @@ void set_defaults(hawser_options& options) {
     options.noop_out_timeout_ms = 5000;
     options.logout_timeout_ms = 5000;
     options.grace_ms = 60000;
+    options.lu_reset_after_loss = 1;
     hawser_keys& offer = options.offer;
     offer.initial_r2t = 0;
     offer.immediate_data = 1;
@@ -229,6 +233,9 @@ void store_number(OptionId id, uint32_t number, hawser_options& options) {
             break;
         case OptionId::Root:
             options.root = static_cast<uint8_t>(number);
+            break;
+        case OptionId::LuResetAfterLoss:
+            options.lu_reset_after_loss = static_cast<uint8_t>(number);
             break;
         case OptionId::QueueDepth:
             options.queue_depth = number;
@@ -403,6 +410,8 @@ bool complete(uint64_t given, hawser_options& options, Reason& reason) {
     if (options.connection_count < options.connection_start)
         return reason("connections_max", "", "must not be less than connections");
     options.offer.max_connections = options.connection_count;
+    if (options.root && options.fail_after_ms)
+        return reason("fail_after", "", "must be 0 with root=yes: a root disk never fails");
     // Either of the two switches it off.
     if (!options.noop_out_timeout_ms) options.noop_out_interval_ms = 0;
     // RFC 7143 13.19: above ErrorRecoveryLevel 0 data in order has one R2T at a time.

@@ -34,6 +34,8 @@ enum class OptionId : uint8_t {
     NoopOutInterval,
     NoopOutTimeout,
     Grace,
+    FailAfter,
+    LuResetAfterLoss,
     QueueDepth,
     Cpus,
     InitialR2T,

@@ -9,13 +9,6 @@ namespace {
 constexpr uint32_t k_backoff_first_ms = 500;
 constexpr uint32_t k_backoff_max_ms = 8000;
 
-// How much longer than Time2Wait a sibling's EOF is waited for; it usually comes before. LIO takes
-// two seconds from our FIN to its close, just longer than the Time2Wait that it asks for, and a
-// login that meets two or more connections on their way out makes its kernel follow a removed list
-// entry (iscsit_stop_session in 6.1): general protection fault, the target is gone. A sibling whose
-// link is dead gives no EOF, and so this is also what such a link costs.
-constexpr uint32_t k_close_patience_ms = 2000;
-
 constexpr uint64_t k_short_life_ms = 5000;
 
 constexpr uint32_t backoff_ms(uint32_t attempts) {

@@ -57,6 +57,7 @@ static void connect_explain(struct glue_session *session, char *reason)
 static void connect_remove_disks(struct glue_session *session)
 {
 	cancel_work_sync(&session->scan);
+	cancel_work_sync(&session->look);
 	scsi_remove_target(&session->class_session->dev);
 }
 

@@ -177,11 +177,12 @@ static void connection_finish(struct glue_connection *connection)
 	while ((slot = list_first_entry_or_null(&connection->finished, struct glue_slot, entry))) {
 		struct scsi_cmnd *command = slot->command;
 		bool lost = glue_eh_owns(slot);
+		struct glue_own *own = slot->own;
 
 		list_del_init(&slot->entry); /* R1: not ours from here on */
 		smp_store_release(&slot->owner, 0);
 		if (!command)
-			complete(&connection->session->own_done);
+			complete(&own->done);
 		else if (!lost) /* else error handling may already have sent it anew */
 			scsi_done(command);
 	}
@@ -299,6 +300,34 @@ static void connection_check(struct glue_connection *connection, u64 now_ms)
 	glue_connection_fail(connection, error, news == -EPIPE ? 0 : news, now_ms);
 }
 
+/*
+ * Whether bytes are under way, or would be if the path took them: the route of a NIC that is down
+ * takes none. What the target's window keeps back is its slowness, and no silence.
+ */
+static bool connection_is_under_way(const struct tcp_sock *tp)
+{
+	u32 next = READ_ONCE(tp->snd_nxt);
+
+	return READ_ONCE(tp->packets_out) ||
+	       (READ_ONCE(tp->write_seq) != next && before(next, tcp_wnd_end(tp)));
+}
+
+/* What TCP gets acknowledged tells a silent link from a slow target. */
+static void connection_watch_progress(struct glue_connection *connection, u64 now_ms)
+{
+	const struct tcp_sock *tp = tcp_sk(connection->socket->sk);
+	u32 acknowledged = READ_ONCE(tp->snd_una);
+
+	if (!connection_is_under_way(tp))
+		connection->unacknowledged_ms = HAWSER_NEVER;
+	else if (connection->unacknowledged_ms == HAWSER_NEVER ||
+		 acknowledged != connection->acknowledged)
+		connection->unacknowledged_ms = now_ms;
+	connection->acknowledged = acknowledged;
+	connection->wants |= hawser_connection_handle_unacknowledged(
+		connection->engine, connection->unacknowledged_ms);
+}
+
 static bool connection_can_send(const struct glue_connection *connection)
 {
 	return connection->socket && connection->connected &&
@@ -320,6 +349,8 @@ static bool connection_turn(struct glue_connection *connection)
 		more = glue_transfer_receive(connection, now_ms);
 	if (test_and_clear_bit(EVENT_NIC_GONE, &connection->events) && connection->socket)
 		glue_connection_fail(connection, HAWSER_ERROR_CONNECTION_RESET, ENETDOWN, now_ms);
+	if (connection->socket && connection->connected)
+		connection_watch_progress(connection, now_ms);
 	if (hawser_connection_poll_timeout(connection->engine) <= now_ms)
 		connection->wants |= hawser_connection_handle_timeout(connection->engine, now_ms);
 	connection_act(connection, now_ms);
@@ -330,6 +361,8 @@ static bool connection_turn(struct glue_connection *connection)
 	/* All was sent, or write_space or an opened window will kick, or we come back at once. */
 	connection->wants &= ~HAWSER_WANT_TRANSMIT;
 	connection_act(connection, now_ms);
+	if (connection->socket && connection->connected) /* for the time of the next look */
+		connection_watch_progress(connection, now_ms);
 	connection_publish_accepting(connection);
 	if (connection->wants & HAWSER_WANT_TRANSMIT && connection_can_send(connection))
 		more = true;

@@ -156,6 +156,7 @@ static void control_take_orders(struct glue_session *session)
 		switch (order.kind) {
 		case HAWSER_ORDER_RELEASE:
 			session->released = true;
+			glue_verify_begin(session, order.epoch, order.first);
 			if (order.first)
 				queue_work(glue_workqueue, &session->scan);
 			break;
@@ -214,13 +215,45 @@ static u64 control_mind_grace(struct glue_session *session, u64 now_ms)
 	return HAWSER_NEVER;
 }
 
+/* Logged in, and every LUN is the one that it was. */
+static bool control_is_usable(const struct glue_session *session)
+{
+	return session->released && glue_verify_done(session);
+}
+
+/* fail_after=: a caller that has another way is not kept waiting for ever. */
+static u64 control_mind_patience(struct glue_session *session, u64 now_ms)
+{
+	u64 ends_ms;
+
+	if (control_is_usable(session) || !session->options.fail_after_ms) {
+		if (session->given_up)
+			dev_notice(&session->dev, "the session is back: commands go on\n");
+		session->shut_ms = 0;
+		session->given_up = false;
+		return HAWSER_NEVER;
+	}
+	if (!session->shut_ms)
+		session->shut_ms = now_ms;
+	ends_ms = session->shut_ms + session->options.fail_after_ms;
+	if (now_ms < ends_ms)
+		return ends_ms;
+	if (!session->given_up && READ_ONCE(session->scanned))
+		dev_err(&session->dev, "no session for %u s: commands fail until it is back\n",
+			session->options.fail_after_ms / 1000);
+	session->given_up = READ_ONCE(session->scanned);
+	return HAWSER_NEVER;
+}
+
 static void control_set_gate(struct glue_session *session)
 {
 	enum glue_gate gate = GATE_CLOSED;
 
 	if (session->failing)
 		gate = GATE_FAILED;
-	else if (session->released && !READ_ONCE(session->held) &&
+	else if (session->given_up)
+		gate = GATE_GIVEN_UP;
+	else if (control_is_usable(session) && !READ_ONCE(session->held) &&
 		 !READ_ONCE(session->resetting))
 		gate = GATE_OPEN;
 	WRITE_ONCE(session->gate, gate);
@@ -259,6 +292,7 @@ static u64 control_turn(struct glue_session *session)
 	control_take_orders(session);
 	control_publish(session);
 	due_ms = control_mind_grace(session, now_ms);
+	due_ms = min(due_ms, control_mind_patience(session, now_ms));
 	control_set_gate(session);
 	control_set_route(session);
 	due_ms = min(due_ms, glue_park_release(session, now_ms));

@@ -152,6 +152,26 @@ static struct glue_connection *eh_any_connection(struct glue_session *session)
 	return NULL;
 }
 
+/* For a host that closed the gate itself. False: nothing was answered. */
+bool glue_eh_reset_lun(struct glue_session *session, u64 lun, u8 *response)
+{
+	struct hawser_task_management request = {
+		.function = HAWSER_FUNCTION_LOGICAL_UNIT_RESET,
+	};
+	struct glue_connection *connection;
+	bool done = false;
+
+	int_to_scsilun(lun, (struct scsi_lun *)request.lun);
+	mutex_lock(&session->eh);
+	connection = eh_any_connection(session);
+	if (connection && eh_manage(connection, &request, session->options.lu_reset_timeout_ms))
+		done = !connection->managed.error;
+	if (done)
+		*response = connection->managed.response;
+	mutex_unlock(&session->eh);
+	return done;
+}
+
 /* Under session->eh. lun NULL: the whole target. */
 static bool eh_reset(struct glue_session *session, const u64 *lun)
 {

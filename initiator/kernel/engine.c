@@ -12,6 +12,7 @@
 #include "../engine/connection_receive.cpp"
 #include "../engine/connection_text.cpp"
 #include "../engine/connection_transmit.cpp"
+#include "../engine/connection_stall.cpp"
 #include "../engine/data_transfer.cpp"
 #include "../engine/login.cpp"
 #include "../engine/negotiation.cpp"

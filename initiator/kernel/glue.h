@@ -47,8 +47,26 @@ struct glue_cursor {
 	u32 start; /* of segment, in the task's data */
 };
 
+/* A command of the driver's own; each has a slot beside the mid-layer's, and goes by closed gates. */
+struct glue_own {
+	u64 lun;
+	u8 cdb[16];
+	u8 cdb_length;
+	u8 *data; /* room of GLUE_OWN_BYTES for what is read, or NULL */
+	struct scatterlist scatter;
+	u32 received;
+	int result; /* 0, or -EIO: then sense, where there is one, says more */
+	u8 sense_key, asc, ascq;
+	struct completion done;
+};
+
+#define GLUE_OWN_BYTES 252
+
+enum { GLUE_OWN_FLUSH, GLUE_OWN_VERIFY, GLUE_OWN_COUNT };
+
 struct glue_slot {
-	struct scsi_cmnd *command; /* NULL: the session's own SYNCHRONIZE CACHE */
+	struct scsi_cmnd *command; /* NULL: one of the driver's own */
+	struct glue_own *own;
 	struct llist_node inbox;
 	struct list_head entry; /* the park's, or a connection's finished ones */
 	struct glue_cursor sending;
@@ -70,6 +88,9 @@ struct glue_slot {
 struct glue_disk {
 	atomic64_t writes; /* completed */
 	atomic64_t synced; /* of those, covered by a SYNCHRONIZE CACHE */
+	bool capacity_changed; /* the target said so */
+	u8 identity_length; /* 0: not known */
+	u8 identity[GLUE_OWN_BYTES]; /* designators of VPD page 0x83 that name the logical unit */
 };
 
 /* Bits of glue_connection.events */
@@ -103,6 +124,8 @@ struct glue_connection {
 	bool end_seen; /* the peer has sent its FIN */
 	bool fin_sent;
 	bool more_sent; /* the last send said that more would follow */
+	u32 acknowledged; /* by TCP: snd_una when it last moved, */
+	u64 unacknowledged_ms; /* and since when it has stood still with bytes under way */
 	u32 wants; /* HAWSER_WANT_* not yet acted on */
 	struct list_head finished; /* to be given to scsi_done outside the socket's lock */
 	struct list_head unacknowledged; /* completed WRITEs that TCP may yet retransmit */
@@ -144,6 +167,7 @@ struct glue_change {
 enum glue_gate {
 	GATE_CLOSED, /* commands are parked */
 	GATE_OPEN,
+	GATE_GIVEN_UP, /* commands fail until the session is back: fail_after= */
 	GATE_FAILED, /* commands fail: the grace is over, or the session is being taken down */
 };
 
@@ -169,6 +193,11 @@ struct glue_session {
 
 	enum glue_gate gate; /* written by the control thread */
 	bool released; /* control thread: logged in, and RELEASE has come */
+	bool foreign; /* verify.c: the LUNs are not what they were */
+	u32 verify_epoch; /* control thread: of the nexus that is to be looked at, */
+	u32 verified_epoch; /* and of the one in which every LUN was found to be the same */
+	u64 shut_ms; /* control thread: since when the gate is not open; 0: it is */
+	bool given_up; /* control thread: fail_after= is over */
 	bool held; /* shutdown: no new I/O */
 	bool resetting; /* error handling: no new I/O */
 	struct mutex eh; /* one task management function at a time */
@@ -177,11 +206,11 @@ struct glue_session {
 	bool left; /* shut down cleanly: hold what comes for ever */
 	u64 grace_ends_ms; /* 0: not armed */
 
-	struct glue_slot *slots; /* depth of the host's, then one of our own */
+	struct glue_slot *slots; /* depth of the host's, then those of own[] */
 	u32 depth;
-	u64 own_lun; /* of our own SYNCHRONIZE CACHE, one at a time */
-	struct completion own_done;
-	int own_result;
+	struct glue_own own[GLUE_OWN_COUNT];
+	struct task_struct *verifier;
+	wait_queue_head_t verify; /* a new nexus, or the end */
 
 	spinlock_t park_lock;
 	struct list_head park;
@@ -197,6 +226,8 @@ struct glue_session {
 	struct Scsi_Host *scsi_host;
 	struct iscsi_cls_session *class_session;
 	struct work_struct scan;
+	struct work_struct look; /* the target said that something has changed: look.c */
+	bool luns_changed;
 	u32 disks;
 
 	struct glue_connection connections[];
@@ -274,6 +305,7 @@ int glue_eh_abort(struct scsi_cmnd *command);
 int glue_eh_device_reset(struct scsi_cmnd *command);
 int glue_eh_target_reset(struct scsi_cmnd *command);
 int glue_eh_host_reset(struct scsi_cmnd *command);
+bool glue_eh_reset_lun(struct glue_session *session, u64 lun, u8 *response);
 void glue_eh_settle(struct glue_session *session, struct list_head *commands);
 bool glue_eh_owns(const struct glue_slot *slot);
 
@@ -286,7 +318,28 @@ enum glue_verdict { GLUE_DELIVER, GLUE_RETRY };
 enum glue_verdict glue_result(struct glue_session *session, struct glue_slot *slot,
 			      const struct hawser_completion *completion);
 
+/* own.c */
+int glue_own_allocate(struct glue_session *session);
+void glue_own_free(struct glue_session *session);
+void glue_own_describe(const struct glue_own *own, struct hawser_command *command);
+void glue_own_finish(struct glue_own *own, const struct hawser_completion *completion);
+void glue_own_fail(struct glue_own *own);
+int glue_own_run(struct glue_session *session, struct glue_own *own);
+
+/* verify.c, identity.c */
+int glue_verify_thread(void *data);
+void glue_verify_begin(struct glue_session *session, u32 epoch, bool first);
+bool glue_verify_done(const struct glue_session *session);
+enum glue_identity { IDENTITY_SAME, IDENTITY_ABSENT, IDENTITY_DIFFERENT };
+void glue_identity_remember(struct scsi_device *sdev);
+enum glue_identity glue_identity_compare(const struct glue_disk *disk, const struct glue_own *own);
+
+/* look.c */
+void glue_look(struct work_struct *work);
+void glue_look_note(struct glue_session *session, struct scsi_device *sdev, u8 asc, u8 ascq);
+
 /* park.c */
+bool glue_park_has_writes(struct glue_session *session, u64 lun);
 void glue_park_add(struct glue_session *session, struct glue_slot *slot, u64 ready_ms);
 bool glue_park_take(struct glue_session *session, struct glue_slot *slot, u8 *owner);
 u64 glue_park_release(struct glue_session *session, u64 now_ms);
@@ -315,7 +368,6 @@ extern struct bus_type glue_bus;
 int glue_shutdown_register(struct device *root);
 void glue_shutdown_unregister(void);
 bool glue_shutdown_dirty(struct glue_session *session);
-void glue_shutdown_describe(struct glue_session *session, struct hawser_command *command);
 
 /* chap.c */
 int glue_chap_create(struct glue_session *session, char *reason);

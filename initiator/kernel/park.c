@@ -51,13 +51,33 @@ bool glue_park_take(struct glue_session *session, struct glue_slot *slot, u8 *ow
 static void park_fail(struct glue_slot *slot, struct glue_session *session)
 {
 	if (!slot->command) {
-		session->own_result = -EIO;
-		complete(&session->own_done);
+		glue_own_fail(slot->own);
 		return;
 	}
-	slot->command->result = DID_NO_CONNECT << 16;
+	/* The second is what dm-multipath takes another path for. */
+	slot->command->result = (session->gate == GATE_FAILED ? DID_NO_CONNECT :
+							      DID_TRANSPORT_FAILFAST) << 16;
 	smp_store_release(&slot->owner, 0);
 	scsi_done(slot->command);
+}
+
+static bool park_fails(const struct glue_session *session, const struct glue_slot *slot)
+{
+	return session->gate == GATE_FAILED || (session->gate == GATE_GIVEN_UP && slot->command);
+}
+
+/* Whether a write to this LUN has come back from a nexus that is no more. */
+bool glue_park_has_writes(struct glue_session *session, u64 lun)
+{
+	struct glue_slot *slot;
+	bool has = false;
+
+	spin_lock_irq(&session->park_lock);
+	list_for_each_entry(slot, &session->park, entry)
+		has |= slot->command && slot->came_back && slot->lun == lun &&
+		       slot->command->sc_data_direction == DMA_TO_DEVICE;
+	spin_unlock_irq(&session->park_lock);
+	return has;
 }
 
 static struct glue_connection *park_next_accepting(struct glue_session *session, u32 *next)
@@ -90,9 +110,11 @@ u64 glue_park_release(struct glue_session *session, u64 now_ms)
 	list_for_each_entry_safe(slot, following, &session->park, entry) {
 		bool own = !slot->command;
 
+		bool fails = park_fails(session, slot);
+
 		if (session->gate == GATE_CLOSED && !own)
 			continue;
-		if (session->gate != GATE_FAILED && slot->ready_ms > now_ms) {
+		if (!fails && slot->ready_ms > now_ms) {
 			due_ms = min(due_ms, slot->ready_ms);
 			continue;
 		}
@@ -107,7 +129,7 @@ u64 glue_park_release(struct glue_session *session, u64 now_ms)
 		struct glue_connection *connection;
 
 		list_del_init(&slot->entry);
-		if (session->gate == GATE_FAILED) {
+		if (park_fails(session, slot)) {
 			park_fail(slot, session);
 			continue;
 		}

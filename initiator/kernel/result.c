@@ -15,6 +15,10 @@
  *   ILLEGAL REQUEST 25/00, once     retry: a target that is up before its LUNs
  *     the disk is known             are mapped says so deliver
  *   NOT READY, once it is known     retry              deliver
+ *   ABORTED COMMAND                 retry, bounded     deliver
+ *   UNIT ATTENTION                  deliver, but       deliver
+ *                                   retry from the
+ *                                   fourth in a row on
  *   any other sense                 deliver            deliver
  *   iSCSI response "target failure" retry              retry, bounded
  *   too little data came            retry              retry, bounded
@@ -25,7 +29,8 @@
 
 #include "glue.h"
 
-#define RESULT_ATTEMPTS_MAX 60 /* of a session that is not root's: about a minute */
+#define RESULT_ATTEMPTS_MAX 60 /* about a minute */
+#define RESULT_ATTENTIONS_MAX 3 /* that the mid-layer is left to retry: it gives up after five */
 
 /* Answers that tell what is there; waiting would hide the truth from whoever asks. */
 static bool result_asks_what_is_there(const struct scsi_cmnd *command)
@@ -40,23 +45,33 @@ static bool result_asks_what_is_there(const struct scsi_cmnd *command)
 	}
 }
 
-static bool result_sense_is_passing(const struct glue_session *session, struct scsi_cmnd *command)
+static bool result_sense_is_passing(struct glue_session *session, struct glue_slot *slot)
 {
+	struct scsi_cmnd *command = slot->command;
 	struct scsi_sense_hdr sense;
 
 	if (!scsi_normalize_sense(command->sense_buffer, SCSI_SENSE_BUFFERSIZE, &sense))
 		return true;
+	if (sense.sense_key == UNIT_ATTENTION)
+		glue_look_note(session, command->device, sense.asc, sense.ascq);
 	if (!session->options.root || !READ_ONCE(session->scanned) ||
 	    result_asks_what_is_there(command))
 		return false;
 	if (sense.sense_key == NOT_READY)
 		return true;
+	/* The mid-layer tries these five times, and then the file system has an error. */
+	if (sense.sense_key == UNIT_ATTENTION)
+		return command->retries >= RESULT_ATTENTIONS_MAX;
+	if (sense.sense_key == ABORTED_COMMAND)
+		return slot->attempts < RESULT_ATTEMPTS_MAX;
 	return sense.sense_key == ILLEGAL_REQUEST && sense.asc == 0x25 && !sense.ascq;
 }
 
-static enum glue_verdict result_judge(struct glue_session *session, struct scsi_cmnd *command,
+static enum glue_verdict result_judge(struct glue_session *session, struct glue_slot *slot,
 				      const struct hawser_completion *completion)
 {
+	struct scsi_cmnd *command = slot->command;
+
 	if (completion->response)
 		return GLUE_RETRY;
 	switch (completion->status) {
@@ -70,7 +85,7 @@ static enum glue_verdict result_judge(struct glue_session *session, struct scsi_
 	case SAM_STAT_RESERVATION_CONFLICT:
 		return GLUE_DELIVER;
 	case SAM_STAT_CHECK_CONDITION:
-		return result_sense_is_passing(session, command) ? GLUE_RETRY : GLUE_DELIVER;
+		return result_sense_is_passing(session, slot) ? GLUE_RETRY : GLUE_DELIVER;
 	default: /* BUSY, TASK SET FULL, TASK ABORTED, and what nobody knows */
 		return GLUE_RETRY;
 	}
@@ -105,7 +120,7 @@ enum glue_verdict glue_result(struct glue_session *session, struct glue_slot *sl
 		return GLUE_DELIVER;
 	}
 	if (!command) {
-		session->own_result = completion->response || completion->status ? -EIO : 0;
+		glue_own_finish(slot->own, completion);
 		return GLUE_DELIVER;
 	}
 	command->result = completion->status;
@@ -122,7 +137,7 @@ enum glue_verdict glue_result(struct glue_session *session, struct glue_slot *sl
 	 */
 	command->jiffies_at_alloc = jiffies;
 
-	if (result_judge(session, command, completion) == GLUE_DELIVER) {
+	if (result_judge(session, slot, completion) == GLUE_DELIVER) {
 		if (completion->status == SAM_STAT_GOOD)
 			result_note_writes(slot);
 		return GLUE_DELIVER;

@@ -52,6 +52,7 @@ void glue_scan(struct work_struct *work)
 		if (device_attach(&sdev->sdev_gendev) < 0)
 			sdev_printk(KERN_WARNING, sdev, "no driver took it\n");
 		disks++;
+		glue_identity_remember(sdev);
 	}
 	session->disks = disks;
 	smp_store_release(&session->scanned, true);

@@ -8,10 +8,17 @@
 
 #include "glue.h"
 
+static struct scatterlist *scatter_first(struct glue_slot *slot)
+{
+	if (slot->command)
+		return scsi_sglist(slot->command);
+	return slot->own->data ? &slot->own->scatter : NULL;
+}
+
 /* The mid-layer has just given the command. */
 void glue_scatter_start(struct glue_slot *slot)
 {
-	struct scatterlist *first = slot->command ? scsi_sglist(slot->command) : NULL;
+	struct scatterlist *first = scatter_first(slot);
 
 	slot->sending = (struct glue_cursor){ .segment = first };
 	slot->receiving = (struct glue_cursor){ .segment = first };
@@ -21,7 +28,7 @@ void glue_scatter_start(struct glue_slot *slot)
 static bool scatter_seek(struct glue_slot *slot, struct glue_cursor *cursor, u32 offset)
 {
 	if (offset < cursor->start)
-		*cursor = (struct glue_cursor){ .segment = scsi_sglist(slot->command) };
+		*cursor = (struct glue_cursor){ .segment = scatter_first(slot) };
 	while (cursor->segment && offset - cursor->start >= cursor->segment->length) {
 		cursor->start += cursor->segment->length;
 		cursor->segment = sg_next(cursor->segment);
@@ -36,7 +43,7 @@ static struct page *scatter_page(struct glue_slot *slot, struct glue_cursor *cur
 	struct scatterlist *segment;
 	u32 within;
 
-	if (!slot->command || !scatter_seek(slot, cursor, offset))
+	if (!scatter_seek(slot, cursor, offset))
 		return NULL;
 	segment = cursor->segment;
 	within = offset - cursor->start;

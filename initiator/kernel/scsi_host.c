@@ -77,7 +77,7 @@ void glue_host_describe(struct glue_session *session, u32 tag, struct hawser_com
 
 	*out = (struct hawser_command){ .tag = tag, .task_attribute = 1 /* simple */ };
 	if (!command)
-		return glue_shutdown_describe(session, out);
+		return glue_own_describe(session->slots[tag].own, out);
 	out->length = scsi_bufflen(command);
 	int_to_scsilun(command->device->lun, (struct scsi_lun *)out->lun);
 	out->cdb_length = min_t(u32, command->cmd_len, HAWSER_CDB_MAX);

@@ -24,6 +24,7 @@ static void session_release(struct device *dev)
 
 	ida_free(&session_ida, session->index);
 	glue_chap_destroy(session);
+	glue_own_free(session);
 	vfree(session->engine_memory);
 	vfree(session->slots);
 	kvfree(session);
@@ -34,9 +35,10 @@ static int session_allocate_engine(struct glue_session *session)
 {
 	u32 i;
 
-	session->slots = vzalloc(array_size(session->depth + 1, sizeof(*session->slots)));
+	session->slots = vzalloc(array_size(session->depth + GLUE_OWN_COUNT,
+					    sizeof(*session->slots)));
 	session->engine_memory = vzalloc(hawser_session_bytes(&session->options));
-	if (!session->slots || !session->engine_memory)
+	if (!session->slots || !session->engine_memory || glue_own_allocate(session))
 		return -ENOMEM;
 	session->engine = hawser_session_create(session->engine_memory, &session->options,
 						session->index + 1, get_random_u32());
@@ -65,20 +67,21 @@ static int session_allocate_engine(struct glue_session *session)
 static void session_init(struct glue_session *session, const struct hawser_options *options)
 {
 	session->options = *options;
-	/* One slot more than the mid-layer's: for the SYNCHRONIZE CACHE of a shutdown. */
-	if (session->options.queue_depth < HAWSER_QUEUE_DEPTH_MAX)
-		session->options.queue_depth++;
-	session->depth = session->options.queue_depth - 1;
+	/* Slots beside the mid-layer's, for what the driver itself has to ask. */
+	session->options.queue_depth = min_t(u32, HAWSER_QUEUE_DEPTH_MAX,
+					     session->options.queue_depth + GLUE_OWN_COUNT);
+	session->depth = session->options.queue_depth - GLUE_OWN_COUNT;
 	mutex_init(&session->removal);
 	mutex_init(&session->eh);
 	init_completion(&session->change.done);
 	init_waitqueue_head(&session->changed);
-	init_completion(&session->own_done);
+	init_waitqueue_head(&session->verify);
 	spin_lock_init(&session->park_lock);
 	spin_lock_init(&session->lock);
 	INIT_LIST_HEAD(&session->park);
 	INIT_LIST_HEAD(&session->entry);
 	INIT_WORK(&session->scan, glue_scan);
+	INIT_WORK(&session->look, glue_look);
 }
 
 static int session_start_threads(struct glue_session *session)
@@ -109,8 +112,15 @@ static int session_start_threads(struct glue_session *session)
 		if (cpumask_intersects(cpus, cpu_possible_mask))
 			set_cpus_allowed_ptr(thread, cpus);
 	}
+	thread = kthread_create(glue_verify_thread, session, "hawser%u/v", session->index);
+	if (IS_ERR(thread)) {
+		err = PTR_ERR(thread);
+		goto out;
+	}
+	session->verifier = thread;
 	for (i = 0; i < session->options.connection_count; i++)
 		wake_up_process(session->connections[i].thread);
+	wake_up_process(session->verifier);
 	wake_up_process(session->thread);
 	session->running = true;
 out:
@@ -118,11 +128,13 @@ out:
 	return err;
 }
 
-/* The connections' threads first: they kick the control thread. */
+/* Who kicks goes before whom it kicks: the control thread is the last. */
 static void session_stop_threads(struct glue_session *session)
 {
 	u32 i;
 
+	if (session->verifier)
+		kthread_stop(session->verifier);
 	for (i = 0; i < session->options.connection_count; i++) {
 		if (session->connections[i].thread)
 			kthread_stop(session->connections[i].thread);
@@ -252,6 +264,7 @@ void glue_session_destroy(struct glue_session *session)
 	if (session->running)
 		glue_session_request(session, REQUEST_ABANDON);
 	cancel_work_sync(&session->scan);
+	cancel_work_sync(&session->look);
 	glue_transport_remove(session);
 	glue_host_forget(session);
 	glue_sysfs_remove(session);

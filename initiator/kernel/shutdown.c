@@ -56,38 +56,27 @@ bool glue_shutdown_dirty(struct glue_session *session)
 	return dirty;
 }
 
-/* Our own SYNCHRONIZE CACHE: of everything, waited for. */
-void glue_shutdown_describe(struct glue_session *session, struct hawser_command *command)
-{
-	int_to_scsilun(session->own_lun, (struct scsi_lun *)command->lun);
-	command->cdb_length = 10;
-	command->cdb[0] = SYNCHRONIZE_CACHE;
-	command->direction = HAWSER_DATA_NONE;
-}
-
 static long shutdown_time_left(struct glue_session *session)
 {
 	return glue_timeout(glue_now_ms(), READ_ONCE(session->grace_ends_ms));
 }
 
+/* Our own SYNCHRONIZE CACHE: of everything, waited for, at the latest until the grace is over. */
 static int shutdown_flush(struct glue_session *session, struct scsi_device *sdev)
 {
-	struct glue_slot *slot = &session->slots[session->depth];
+	struct glue_own *own = &session->own[GLUE_OWN_FLUSH];
 	struct glue_disk *disk = sdev->hostdata;
 	u64 writes = atomic64_read(&disk->writes);
+	int err;
 
-	session->own_lun = sdev->lun;
-	reinit_completion(&session->own_done);
-	slot->command = NULL;
-	slot->attempts = 0;
-	slot->came_back = false;
-	glue_park_add(session, slot, 0);
-	glue_session_kick(session);
-	/* Ends: at the latest with the grace; then the park and the connections give it back. */
-	wait_for_completion(&session->own_done);
-	if (!session->own_result)
+	own->lun = sdev->lun;
+	memset(own->cdb, 0, sizeof(own->cdb));
+	own->cdb[0] = SYNCHRONIZE_CACHE;
+	own->cdb_length = 10;
+	err = glue_own_run(session, own);
+	if (!err)
 		atomic64_set(&disk->synced, writes);
-	return session->own_result;
+	return err;
 }
 
 static bool shutdown_is_drained(struct glue_session *session)

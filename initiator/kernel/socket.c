@@ -180,6 +180,10 @@ int glue_socket_open(struct glue_connection *connection, const struct hawser_por
 	socket->sk->sk_allocation = GFP_ATOMIC;
 	socket->sk->sk_use_task_frag = false;
 	sk_set_memalloc(socket->sk);
+	if (connection->session->options.noop_out_interval_ms)
+		tcp_sock_set_user_timeout(socket->sk,
+					  connection->session->options.noop_out_interval_ms +
+					  connection->session->options.noop_out_timeout_ms);
 	err = socket_bind(socket, portal);
 	if (err < 0) {
 		sock_release(socket);
@@ -191,6 +195,7 @@ int glue_socket_open(struct glue_connection *connection, const struct hawser_por
 	connection->end_seen = false;
 	connection->fin_sent = false;
 	connection->more_sent = false;
+	connection->unacknowledged_ms = HAWSER_NEVER;
 	WRITE_ONCE(connection->interface, err);
 	clear_bit(EVENT_RECEIVE, &connection->events);
 	clear_bit(EVENT_NIC_GONE, &connection->events);

@@ -32,6 +32,8 @@ constexpr ConnectKey k_keys[] = {
     {"noop_out_interval", "SECONDS", "between two pings of an idle connection; 0: none"},
     {"noop_out_timeout", "SECONDS", "until an unanswered ping is a loss"},
     {"grace", "SECONDS", "that a shutdown may wait for the target"},
+    {"fail_after", "SECONDS", "without a session for so long commands fail; 0: never"},
+    {"lu_reset_after_loss", "yes|no", "reset a LUN before writes are sent in a new session"},
     {"queue_depth", "1..1024", "commands in flight in the session"},
     {"chap_name", "NAME", "CHAP: the name that we authenticate ourselves by", false, true},
     {"chap_key", "KEY", "description of the key that holds our secret", false, true},

@@ -26,6 +26,7 @@ constexpr const char* k_session_attributes[] = {
     "target_portal_group_tag",
     "reinstatements",
     "held",
+    "foreign",
     "cmd_sn",
     "exp_cmd_sn",
     "max_cmd_sn",
@@ -45,6 +46,7 @@ constexpr const char* k_numbers[] = {
     "target_portal_group_tag",
     "reinstatements",
     "held",
+    "foreign",
     "cmd_sn",
     "exp_cmd_sn",
     "max_cmd_sn",
@@ -181,6 +183,8 @@ std::string session_text(const SessionStatus& session) {
                           session.get("connections_asked"), session.get("connections_granted"))});
     head.add({"  reinstated",
               session.get("reinstatements") + " times, " + session.get("held") + " commands held"});
+    if (session.get("foreign") == "1")
+        head.add({"  held because", "a LUN is another disk than before: see the kernel's log"});
     for (const Disk& disk : session.disks) {
         head.add({"  LUN " + disk.lun,
                   fmt::format("/dev/{}, {}, {}", disk.name, bytes_text(disk.bytes), disk.model)});

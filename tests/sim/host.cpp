@@ -146,8 +146,17 @@ void Host::after(Port& port, uint32_t wants) {
 void Host::wake() {
     const uint32_t waiters = hawser_session_window_waiters(m_session);
     for (const auto& port : m_ports) {
-        if (waiters & (1u << port->index)) arm(*port);
+        if (!(waiters & (1u << port->index))) continue;
+        arm(*port);
+        watch_timer(*port, HAWSER_WANT_TIMEOUT);
     }
+}
+
+// What the host's TCP would know.
+uint32_t Host::look_at_link(Port& port) {
+    const bool up = port.link != nullptr && port.up && !port.close_due;
+    return hawser_connection_handle_unacknowledged(
+        port.connection, up ? port.link->unacknowledged_ms(k_initiator) : HAWSER_NEVER);
 }
 
 void Host::schedule_close(Port& port, bool orderly) {
@@ -228,6 +237,7 @@ void Host::watch_session_timer() {
 }
 
 void Host::watch_timer(Port& port, uint32_t wants) {
+    wants |= look_at_link(port);
     const uint64_t due_ms = hawser_connection_poll_timeout(port.connection);
     m_world.require(due_ms >= port.told_timer_ms || (wants & HAWSER_WANT_TIMEOUT),
                     "an earlier deadline is announced");
@@ -238,7 +248,7 @@ void Host::watch_timer(Port& port, uint32_t wants) {
     m_world.after((due_ms > now_ms ? due_ms - now_ms : 0) * 1000, [this, &port, due_ms] {
         if (port.timer_ms != due_ms) return;
         port.timer_ms = HAWSER_NEVER;
-        uint32_t now_wants = HAWSER_WANT_TIMEOUT;
+        uint32_t now_wants = HAWSER_WANT_TIMEOUT | look_at_link(port);
         if (hawser_connection_poll_timeout(port.connection) <= m_world.now_ms())
             now_wants |= hawser_connection_handle_timeout(port.connection, m_world.now_ms());
         after(port, now_wants);

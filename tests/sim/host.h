@@ -69,6 +69,7 @@ private:
     void watch_timer(Port& port, uint32_t wants);
     void after(Port& port, uint32_t wants);
     void wake();
+    uint32_t look_at_link(Port& port);
     void schedule_close(Port& port, bool orderly);
     void pretend_removed(const hawser_order& order);
     void check_diet(const hawser_report& report);

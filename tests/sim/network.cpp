@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "abi/engine.h"
+
 namespace hawser::sim {
 
 namespace {
@@ -24,6 +26,7 @@ void Link::queue(Side to, Segment segment) {
     direction.last_us = std::max(direction.last_us, m_world.now_us() + delay);
     segment.due_us = direction.last_us;
     direction.queued += segment.bytes.size();
+    if (direction.segments.empty()) direction.progress_us = m_world.now_us();
     direction.segments.push_back(std::move(segment));
     m_world.after(direction.last_us - m_world.now_us(), [this, to] { deliver(to); });
 }
@@ -70,6 +73,11 @@ size_t Link::room(Side from) const {
     return queued < k_socket_bytes ? k_socket_bytes - queued : 0;
 }
 
+uint64_t Link::unacknowledged_ms(Side from) const {
+    const Direction& direction = m_to[from == k_initiator ? k_target : k_initiator];
+    return direction.segments.empty() ? HAWSER_NEVER : m_world.ms_of(direction.progress_us);
+}
+
 void Link::deliver(Side to) {
     Direction& direction = m_to[to];
     while (!direction.segments.empty() && !m_silent[to] &&
@@ -77,6 +85,7 @@ void Link::deliver(Side to) {
         const Segment segment = std::move(direction.segments.front());
         direction.segments.pop_front();
         direction.queued -= segment.bytes.size();
+        direction.progress_us = m_world.now_us();
         deliver_one(to, segment);
     }
 }

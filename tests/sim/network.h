@@ -46,6 +46,8 @@ public:
     // After that nothing reaches this side. Abortive: the other one hears a reset, else FIN.
     void close(Side side, bool abortive);
     size_t room(Side from) const;
+    // Since when bytes of that side are under way that do not arrive; ms, HAWSER_NEVER: none.
+    uint64_t unacknowledged_ms(Side from) const;
 
     // Faults.
     void break_up();
@@ -73,6 +75,7 @@ private:
     struct Direction {
         std::deque<Segment> segments;
         uint64_t last_us = 0;
+        uint64_t progress_us = 0;  // the last delivery, or the first segment of those that wait
         size_t queued = 0;
     };
 

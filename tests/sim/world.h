@@ -53,7 +53,8 @@ public:
 
     uint64_t now_us() const { return m_now_us; }
     // The clock that the engine sees; it never starts at 0.
-    uint64_t now_ms() const { return 1000 + m_now_us / 1000; }
+    uint64_t now_ms() const { return ms_of(m_now_us); }
+    static uint64_t ms_of(uint64_t us) { return 1000 + us / 1000; }
 
     void after(uint64_t delay_us, std::function<void()> act) {
         m_events.emplace(std::pair(m_now_us + delay_us, m_sequence++), std::move(act));

@@ -133,6 +133,11 @@ public:
         run();
         return error;
     }
+    // What TCP would tell of a side.
+    void unacknowledged(uint32_t index, uint64_t since_ms) {
+        note_connection(
+            index, hawser_connection_handle_unacknowledged(sides[index].connection, since_ms));
+    }
     void reinstate() {
         note(hawser_session_reinstate(session, now_ms));
         run();
@@ -245,8 +250,11 @@ private:
             side.deadline_ms = hawser_connection_poll_timeout(side.connection);
         if (!(wants & HAWSER_WANT_WAKE)) return;
         uint32_t waiters = hawser_session_window_waiters(session);
-        for (uint32_t i = 0; i < sides.size(); i++)
-            if (waiters >> i & 1) sides[i].transmit_due = true;
+        for (uint32_t i = 0; i < sides.size(); i++) {
+            if (!(waiters >> i & 1)) continue;
+            sides[i].transmit_due = true;
+            sides[i].deadline_ms = hawser_connection_poll_timeout(sides[i].connection);
+        }
     }
 
     void answer_chap(uint32_t index) {
