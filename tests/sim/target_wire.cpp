@@ -72,12 +72,9 @@ void TargetConnection::put(Pdu pdu, bool again) {
                      target.noise != Noise::DropsIn &&
                      target.world.random.chance(target.noise_percent);
     const bool dropped = hit && target.noise == Noise::DropsOut && level() > 0;
-    // tgt goes on with the writes of a connection that is reset, also over a new login, and below
-    // level 2 the engine answers damage that it cannot mend by a reset: left out until it does not.
-    const bool safe = level() == 2 || target.scenario.manners == Manners::Lio;
-    const bool header = hit && target.noise == Noise::DamagesHeader && header_digest && safe;
+    const bool header = hit && target.noise == Noise::DamagesHeader && header_digest;
     const bool data = hit && target.noise == Noise::DamagesData && data_digest &&
-                      !pdu.data.empty() && (safe || level() == 1);
+                      !pdu.data.empty();
     if (logged_in) note(pdu, !dropped && !header && !data, again);
     if (dropped || header || data)
         target.world.log(fmt::format("target: connection {} loses opcode {:x} tag {:x} StatSN {}",
@@ -164,7 +161,6 @@ bool TargetConnection::is_lost(const Pdu& pdu) {
 // Its data is not what was sent.
 bool TargetConnection::is_damaged(const Pdu& pdu) {
     if (target.noise != Noise::DamagesData || !data_digest || pdu.data.empty()) return false;
-    if (level() == 0 && target.scenario.manners == Manners::Tgt) return false;  // as in put()
     if (!target.world.random.chance(target.noise_percent)) return false;
     target.world.counts["lost: data digests, to the target"]++;
     return true;
