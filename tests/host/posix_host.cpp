@@ -146,6 +146,7 @@ void PosixHost::open_socket(const hawser_order& order) {
     link.fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const int one = 1;
     setsockopt(link.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    link.opened++;
     link.connecting = true;
     link.want_write = true;
     if (m_tap != nullptr) m_tap->open(order.index);
@@ -318,9 +319,10 @@ void PosixHost::transmit(uint32_t index) {
 void PosixHost::place(uint32_t index) {
     hawser_placement placement{};
     size_t begin = 0;
+    Link& link = m_links[index];
+    const uint32_t opened = link.opened;
     while (begin < m_stream.size()) {
-        Link& link = m_links[index];
-        if (link.fd < 0) return;
+        if (link.fd < 0 || link.opened != opened) return;
         uint32_t wants = 0;
         if (hawser_connection_poll_placement(link.engine, &placement)) {
             const size_t length = std::min<size_t>(placement.length, m_stream.size() - begin);
@@ -346,7 +348,8 @@ void PosixHost::place(uint32_t index) {
 
 void PosixHost::receive(uint32_t index) {
     Link& link = m_links[index];
-    while (link.fd >= 0) {
+    const uint32_t opened = link.opened;
+    while (link.fd >= 0 && link.opened == opened) {
         m_stream.resize(k_read_bytes);
         const ssize_t got = recv(link.fd, m_stream.data(), m_stream.size(), 0);
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
@@ -370,14 +373,16 @@ void PosixHost::break_connection(uint32_t index) {
 
 void PosixHost::turn(int timeout_ms) {
     std::vector<pollfd> fds(m_links.size());
+    std::vector<uint32_t> opened(m_links.size());
     for (size_t i = 0; i < m_links.size(); i++) {
         fds[i].fd = m_links[i].fd;
+        opened[i] = m_links[i].opened;
         fds[i].events = static_cast<short>(POLLIN | (m_links[i].want_write ? POLLOUT : 0));
     }
     poll(fds.data(), fds.size(), timeout_ms);
     for (uint32_t i = 0; i < m_links.size(); i++) {
         Link& link = m_links[i];
-        if (link.fd < 0 || link.fd != fds[i].fd) continue;
+        if (link.fd < 0 || link.fd != fds[i].fd || link.opened != opened[i]) continue;
         if (link.connecting && fds[i].revents != 0) {
             int error = 0;
             socklen_t length = sizeof(error);

@@ -84,6 +84,7 @@ private:
     struct Link {
         hawser_connection* engine = nullptr;
         int fd = -1;
+        uint32_t opened = 0;  // which socket it is: a report may end in a new one (a redirect)
         bool connecting = false;
         bool want_write = false;
     };

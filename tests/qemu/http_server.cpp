@@ -39,12 +39,14 @@ uint16_t free_port() {
     return ntohs(address.sin_port);
 }
 
-void wait_until_listening(uint16_t port, Process& process, Deadline deadline) {
+void wait_until_listening(uint16_t port, Process& process, Deadline deadline,
+                          const std::string& where) {
     // Nothing tells when another process has called listen(2): ask again, the process's end being
     // the event that ends each wait early.
     while (!deadline.passed()) {
         int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         auto address = loopback(port);
+        ::inet_pton(AF_INET, where.c_str(), &address.sin_addr);
         int failed = ::connect(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address);
         ::close(descriptor);
         if (failed == 0) {
@@ -52,11 +54,11 @@ void wait_until_listening(uint16_t port, Process& process, Deadline deadline) {
         }
         if (auto status = process.wait(Deadline(Seconds(0.02)))) {
             throw std::runtime_error(
-                fmt::format("{} ended with status {} before it listened on port {}", process.name(),
-                            *status, port));
+                fmt::format("{} ended with status {} before it listened on {}:{}", process.name(),
+                            *status, where, port));
         }
     }
-    throw std::runtime_error(fmt::format("{} does not listen on port {}", process.name(), port));
+    throw std::runtime_error(fmt::format("{} does not listen on {}:{}", process.name(), where, port));
 }
 
 HttpServer::HttpServer(const std::filesystem::path& folder, const std::filesystem::path& log)

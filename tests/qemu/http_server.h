@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "process.h"
 
@@ -14,7 +15,8 @@ namespace hawser::qemu {
 // A loopback port that nobody listens on now.
 uint16_t free_port();
 // Returns when somebody listens there; throws at the deadline or when the process has ended.
-void wait_until_listening(uint16_t port, Process& process, Deadline deadline);
+void wait_until_listening(uint16_t port, Process& process, Deadline deadline,
+                          const std::string& address = "127.0.0.1");
 
 class HttpServer {
 public:

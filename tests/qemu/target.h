@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include "deadline.h"
@@ -30,6 +31,14 @@ struct TargetOptions {
     TargetChap chap;
     bool digests = true;                // tgt: take CRC32C; istgt always does
     unsigned error_recovery_level = 0;  // LIO
+    std::string address = "127.0.0.1";  // tgt: where it listens
+};
+
+// Where a target sends every login on to: status 0102 or 0101.
+struct Redirect {
+    std::string address;
+    uint16_t port = 0;
+    bool permanent = false;
 };
 
 class Target {
@@ -43,6 +52,15 @@ public:
     virtual void kill_and_restart() = 0;
     // Ends it in order, so that the image is whole on the host's disk.
     virtual void stop() = 0;
+    // From now on. tgt alone can; it lets in who comes from the very address that it would send him
+    // to (it compares with the initiator's, so that a proxy there is not sent to itself).
+    virtual void redirect(const Redirect&) {
+        throw std::logic_error(std::string(kind()) + " cannot redirect a login");
+    }
+    // Its connections that are logged in now, as it tells them itself. tgt alone.
+    virtual unsigned connections() {
+        throw std::logic_error(std::string(kind()) + " does not tell its connections");
+    }
 };
 
 std::unique_ptr<Target> make_tgt(const TargetOptions& options);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 
 #include "http_server.h"
@@ -23,7 +24,9 @@ public:
           port_(free_port()),
           // The control port is no TCP port: it only tells daemons apart, as the socket's suffix.
           control_port_(std::to_string(::getpid() % 30000 + 1)),
-          socket_(fs::temp_directory_path() / fmt::format("hawser-tgt-{}", ::getpid())) {
+          // One process may have several.
+          socket_(fs::temp_directory_path() /
+                  fmt::format("hawser-tgt-{}-{}", ::getpid(), count_++)) {
         fs::create_directories(options_.directory);
         fs::remove(log());
         start();
@@ -40,13 +43,27 @@ public:
     const char* kind() const override { return "tgt"; }
 
     void kill_and_restart() override {
-        daemon_->kill();
+        if (daemon_) daemon_->kill();
         start();
     }
 
     void stop() override {
         daemon_.reset();
         remove_socket();
+    }
+
+    void redirect(const Redirect& to) override {
+        redirect_ = to;
+        set("RedirectAddress", to.address);
+        set("RedirectPort", std::to_string(to.port));
+        set("RedirectReason", to.permanent ? "Permanent" : "Temporary");
+    }
+
+    unsigned connections() override {
+        const std::string shown = admin({"--op", "show", "--mode", "conn", "--tid", "1"});
+        unsigned count = 0;
+        for (size_t at = 0; (at = shown.find("Connection:", at)) != shown.npos; at++) count++;
+        return count;
     }
 
 private:
@@ -62,22 +79,20 @@ private:
         remove_socket();
         daemon_ = std::make_unique<Process>(
             Arguments{"tgtd", "-f", "-C", control_port_, "--iscsi",
-                      fmt::format("portal=127.0.0.1:{}", port_)},
+                      fmt::format("portal={}:{}", options_.address, port_)},
             Process::Options{.output = log(),
                              .append = true,
                              .terminal = false,
                              .environment = {"TGT_IPC_SOCKET=" + socket_.string()}});
         // tgtd listens for tgtadm before it knows any target, so no initiator is let in half-way:
         // the target is bound to ALL last.
-        wait_until_listening(port_, *daemon_, Deadline(Seconds(15)));
+        wait_until_listening(port_, *daemon_, Deadline(Seconds(15)), options_.address);
         admin({"--op", "new", "--mode", "target", "--tid", "1", "--targetname", options_.name});
-        admin({"--op", "update", "--mode", "target", "--tid", "1", "--name", "MaxConnections",
-               "--value", std::to_string(options_.max_connections)});
+        set("MaxConnections", std::to_string(options_.max_connections));
         for (const char* digest : {"HeaderDigest", "DataDigest"}) {
-            if (!options_.digests) continue;
-            admin({"--op", "update", "--mode", "target", "--tid", "1", "--name", digest, "--value",
-                   "CRC32C,None"});
+            if (options_.digests) set(digest, "CRC32C,None");
         }
+        if (redirect_) redirect(Redirect(*redirect_));
         if (!options_.image.empty()) {
             admin({"--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", "1",
                    "--backing-store", options_.image.string()});
@@ -97,13 +112,21 @@ private:
         admin(bind);
     }
 
+    void set(const std::string& name, const std::string& value) {
+        admin({"--op", "update", "--mode", "target", "--tid", "1", "--name", name, "--value",
+               value});
+    }
+
     std::string admin(const Arguments& words) {
         Arguments line{"tgtadm", "-C", control_port_, "--lld", "iscsi"};
         line.insert(line.end(), words.begin(), words.end());
         return run_checked(line, Seconds(20), {"TGT_IPC_SOCKET=" + socket_.string()});
     }
 
+    static inline unsigned count_ = 0;
+
     TargetOptions options_;
+    std::optional<Redirect> redirect_;
     uint16_t port_;
     std::string control_port_;
     fs::path socket_;
