@@ -16,6 +16,8 @@
 //   run write|read BLOCK COUNT [connection C] [lun L]      waits until it is done
 //   run write32|read32 ...          the same with CDBs of 32 bytes
 //   run flush|test [connection C]   SYNCHRONIZE CACHE, TEST UNIT READY
+//   run exchange BLOCK COUNT [write BYTES] [read BYTES] [connection C]
+//                                   XDWRITEREAD: data both ways, COUNT blocks where not said
 //   run cdb HEX [read|write BYTES] [connection C]
 //   start ...                       the same, without waiting
 //   run abort OPERATION [connection C]        ABORT TASK; waits for its result, unless started
@@ -31,6 +33,9 @@
 //   expect status N [of OPERATION]  of the operation of this number (from 1) or of each
 //   expect response N [of OPERATION]
 //   expect residual N [of OPERATION], expect overflow N [of OPERATION]
+//   expect read_residual N [of OPERATION]     of a bidirectional command's read
+//   expect portals ADDRESS...       all that the session knows at the end
+//   expect place C ADDRESS          where connection C went last
 //   expect managed N response R     the result of the Nth task management function; or: error NAME
 //   expect aborted OPERATION        by task management
 //   expect sense KEY ASC ASCQ [of OPERATION]

@@ -12,13 +12,17 @@ namespace {
 
 constexpr uint32_t k_write_max = 64 << 20;
 
-// RFC 7143 11.2.2.3: the CDB beyond its 16th byte.
+// RFC 7143 11.2.2.3, 11.2.2.4: the CDB beyond its 16th byte, and how much is read where data goes
+// both ways.
 void copy_cdb(const Pdu& pdu, Task& task) {
     std::copy_n(pdu.as<wire::ScsiCommand>().cdb, 16, task.cdb.begin());
-    if (pdu.ahs.size() < 4 || pdu.ahs[2] != 1) return;
-    const size_t length = (size_t{pdu.ahs[0]} << 8 | pdu.ahs[1]) - 1;
-    const size_t room = std::min<size_t>({length, 16, pdu.ahs.size() - 4});
-    std::copy_n(pdu.ahs.begin() + 4, room, task.cdb.begin() + 16);
+    for (const Ahs& ahs : pdu.additional()) {
+        if (ahs.type == Ahs::k_extended_cdb)
+            std::copy_n(ahs.content.begin(), std::min<size_t>(ahs.content.size(), 16),
+                        task.cdb.begin() + 16);
+        if (ahs.type == Ahs::k_read_length)
+            for (const uint8_t byte : ahs.content) task.read_length = task.read_length << 8 | byte;
+    }
 }
 
 uint32_t lun_of(const Task& task) {
@@ -44,6 +48,18 @@ Residual residual_of(const Task& task, const Target& target) {
     if (meant < task.expected_length)
         return {wire::ScsiResponse::k_underflow,
                 static_cast<uint32_t>(task.expected_length - meant)};
+    return {};
+}
+
+// The same of what a bidirectional command reads.
+Residual read_residual_of(const Task& task) {
+    const size_t meant = task.is_both() ? task.outcome.data.size() : 0;
+    if (meant > task.read_length)
+        return {wire::ScsiResponse::k_bidirectional_overflow,
+                static_cast<uint32_t>(meant - task.read_length)};
+    if (meant < task.read_length)
+        return {wire::ScsiResponse::k_bidirectional_underflow,
+                static_cast<uint32_t>(task.read_length - meant)};
     return {};
 }
 
@@ -115,19 +131,21 @@ void Connection::execute(Task& task) {
     finish(task);
 }
 
-// Data, then status.
+// Data, then status. 4.2.2.4: R2Ts and Data-In of one command are numbered together.
 void Connection::finish(Task& task) {
-    if (task.is_read() && !task.outcome.data.empty()) return send_data(task, 0, 0);
+    if (task.is_read() && !task.outcome.data.empty())
+        return send_data(task, 0, task.is_both() ? task.r2t_sn : 0);
     send_status(task);
 }
 
 // 11.7: the data from offset on, in sequences of at most MaxBurstLength; and the status.
 void Connection::send_data(Task& task, uint32_t offset, uint32_t data_sn) {
     const uint32_t length =
-        static_cast<uint32_t>(std::min<uint64_t>(task.outcome.data.size(), task.expected_length));
+        static_cast<uint32_t>(std::min<uint64_t>(task.outcome.data.size(), task.readable()));
     const Residual residual = residual_of(task, target);
-    const bool with_status =
-        target.settings.status_in_data_in && task.outcome.sense.empty() && task.snack_tag == 0;
+    // A Data-In has no room for the residual of the other direction.
+    const bool with_status = target.settings.status_in_data_in && !task.is_both() &&
+                             task.outcome.sense.empty() && task.snack_tag == 0;
     uint32_t most = keys.initiator_max_recv;
     if (target.settings.data_in_bytes != 0) most = std::min(most, target.settings.data_in_bytes);
     uint32_t of_burst = 0;
@@ -173,13 +191,16 @@ void Connection::send_data(Task& task, uint32_t offset, uint32_t data_sn) {
 
 void Connection::send_status(Task& task) {
     const Residual residual = residual_of(task, target);
+    const Residual read = read_residual_of(task);
     wire::ScsiResponse response;
-    response.flags |= residual.flags;
+    response.flags |= residual.flags | read.flags;
     response.residual_count = residual.count;
+    response.bidirectional_read_residual_count = read.count;
     response.status = task.outcome.status;
     response.initiator_task_tag = task.itt;
     response.snack_tag = task.snack_tag;
-    response.exp_data_sn = task.data_sn + task.r2t_sn;
+    response.exp_data_sn = task.is_both() ? std::max(task.data_sn, task.r2t_sn)
+                                          : task.data_sn + task.r2t_sn;
     Bytes sense;
     if (!task.outcome.sense.empty()) {
         sense = {0, static_cast<uint8_t>(task.outcome.sense.size())};

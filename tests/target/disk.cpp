@@ -27,6 +27,7 @@ Outcome give(Bytes data, uint64_t allocation) {
 }
 
 constexpr uint8_t k_variable_length = 0x7f;  // a CDB of 32 bytes
+constexpr uint8_t k_xd_write_read = 0x53;    // writes, and gives what was there XOR what is
 
 struct Range {
     uint64_t first = 0;
@@ -89,7 +90,7 @@ Outcome absent_unit(std::span<const uint8_t> cdb) {
 }
 
 uint64_t Disk::data_wanted(std::span<const uint8_t> cdb) const {
-    if (is_write(cdb)) return range_of(cdb).count * k_block_bytes;
+    if (is_write(cdb) || cdb[0] == k_xd_write_read) return range_of(cdb).count * k_block_bytes;
     if (cdb[0] == 0x41 || cdb[0] == 0x93) return k_block_bytes;
     if (cdb[0] == 0x42) return number_at(cdb, 7, 2);
     return 0;
@@ -179,6 +180,15 @@ Outcome Disk::transfer(std::span<const uint8_t> cdb, const Bytes& data, bool wri
     return {};
 }
 
+Outcome Disk::exchange(std::span<const uint8_t> cdb, const Bytes& data) {
+    Outcome before = transfer(cdb, {}, false);
+    if (before.status != 0) return before;
+    transfer(cdb, data, true);
+    for (size_t i = 0; i < std::min(before.data.size(), data.size()); i++)
+        before.data[i] ^= data[i];
+    return before;
+}
+
 Outcome Disk::write_same(std::span<const uint8_t> cdb, const Bytes& data) {
     const Range range = range_of(cdb);
     if (range.first > blocks() || range.count > blocks() - range.first)
@@ -193,6 +203,7 @@ Outcome Disk::write_same(std::span<const uint8_t> cdb, const Bytes& data) {
 Outcome Disk::execute(std::span<const uint8_t> cdb, const Bytes& data) {
     if (is_read(cdb)) return transfer(cdb, {}, false);
     if (is_write(cdb)) return transfer(cdb, data, true);
+    if (cdb[0] == k_xd_write_read) return exchange(cdb, data);
     switch (cdb[0]) {
         case 0x00:  // TEST UNIT READY
         case 0x1b:  // START STOP UNIT

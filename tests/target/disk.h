@@ -39,6 +39,7 @@ private:
     Outcome read_capacity(bool sixteen, uint32_t allocation) const;
     Outcome mode_sense(std::span<const uint8_t> cdb) const;
     Outcome transfer(std::span<const uint8_t> cdb, const Bytes& data, bool write);
+    Outcome exchange(std::span<const uint8_t> cdb, const Bytes& data);
     Outcome write_same(std::span<const uint8_t> cdb, const Bytes& data);
 
     std::span<uint8_t> m_memory;

@@ -179,6 +179,9 @@ void EngineHost::carry_out(const hawser_order& order) {
             return note_port(order.index, hawser_connection_recover(engine, order.cid, m_now_ms));
         case HAWSER_ORDER_PROCEED:
             return note_port(order.index, hawser_connection_proceed(engine));
+        case HAWSER_ORDER_SEND_TARGETS:
+            return note_port(order.index,
+                             hawser_connection_send_targets(engine, order.epoch, m_now_ms));
         case HAWSER_ORDER_CONCLUDE:
             return note_port(order.index,
                              hawser_connection_conclude(engine, order.epoch, &order.scope));
@@ -207,6 +210,14 @@ hawser_counters EngineHost::counters(uint32_t index) const {
     hawser_counters counters{};
     hawser_connection_counters(m_ports[index].engine, &counters);
     return counters;
+}
+
+std::string EngineHost::place_of(uint32_t index) const {
+    char out[64] = "nowhere";
+    for (const hawser_order& order : m_orders)
+        if (order.kind == HAWSER_ORDER_CONNECT && order.index == index)
+            hawser_portal_format(&order.where.address, order.where.port, out);
+    return out;
 }
 
 uint32_t EngineHost::logged_in() const {

@@ -21,6 +21,8 @@ struct Operation {
     Bytes cdb;
     uint8_t direction = HAWSER_DATA_NONE;
     Bytes buffer;
+    Bytes read_buffer;  // of HAWSER_DATA_BOTH, whose buffer is what it writes
+    Bytes expected;     // what read_buffer must begin with
     uint64_t lun = 0;
     int connection = -1;  // -1: any
     // what came of it
@@ -63,6 +65,8 @@ public:
     hawser_counters counters(uint32_t index) const;
     const std::vector<hawser_report>& reports() const { return m_reports; }
     const std::vector<hawser_order>& orders() const { return m_orders; }
+    // Where a connection went last.
+    std::string place_of(uint32_t index) const;
 
     std::string chap_secret;     // ours
     std::string chap_secret_in;  // the target's

@@ -39,6 +39,7 @@ void EngineHost::dispatch() {
         hawser_command command{};
         command.tag = static_cast<uint32_t>(tag);
         command.length = static_cast<uint32_t>(operation.buffer.size());
+        command.read_length = static_cast<uint32_t>(operation.read_buffer.size());
         command.direction = operation.direction;
         command.task_attribute = 1;
         command.cdb_length = static_cast<uint8_t>(operation.cdb.size());
@@ -132,10 +133,13 @@ uint32_t EngineHost::place(uint32_t index, const Bytes& bytes, uint32_t used) {
     hawser_placement where{};
     if (!hawser_connection_poll_placement(m_ports[index].engine, &where)) return 0;
     Operation* operation = m_operations.at(where.tag);
-    if (operation == nullptr || uint64_t{where.offset} + where.length > operation->buffer.size())
+    if (operation == nullptr) throw ScriptError("the engine places data of nobody");
+    Bytes& buffer =
+        operation->direction == HAWSER_DATA_BOTH ? operation->read_buffer : operation->buffer;
+    if (uint64_t{where.offset} + where.length > buffer.size())
         throw ScriptError("the engine places data where there is no room");
     const uint32_t length = std::min(where.length, static_cast<uint32_t>(bytes.size()) - used);
-    std::memcpy(operation->buffer.data() + where.offset, bytes.data() + used, length);
+    std::memcpy(buffer.data() + where.offset, bytes.data() + used, length);
     if (where.digest != 0)
         hawser_connection_digest_placed(m_ports[index].engine, bytes.data() + used, length);
     note_port(index, hawser_connection_handle_placed(m_ports[index].engine, length));

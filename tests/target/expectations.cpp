@@ -88,6 +88,11 @@ private:
         } else if (kind == "reinstatements") {
             if (host.snapshot().reinstatements != number(1))
                 fail(fmt::format("{} reinstatements", host.snapshot().reinstatements));
+        } else if (kind == "portals") {
+            check_portals();
+        } else if (kind == "place") {
+            if (host.place_of(static_cast<uint32_t>(number(1))) != word(2))
+                fail("it went to " + host.place_of(static_cast<uint32_t>(number(1))));
         } else if (kind == "sent" || kind == "not") {
             check_sent(kind == "sent");
         } else if (kind == "managed") {
@@ -121,6 +126,19 @@ private:
             seen += " " + name_of_error(report.error);
         }
         fail("no connection was lost with " + word(1) + (seen.empty() ? "" : ", but with" + seen));
+    }
+
+    void check_portals() {
+        const hawser_session_snapshot now = m_outcomes.host.snapshot();
+        std::string expected;
+        std::string known;
+        for (size_t i = 1; i < m_words->size(); i++) expected += " " + word(i);
+        for (uint32_t i = 0; i < now.portal_count; i++) {
+            char out[64] = {};
+            hawser_portal_format(&now.portals[i].address, now.portals[i].port, out);
+            known += std::string(" ") + out;
+        }
+        if (known != expected) fail("it knows" + known);
     }
 
     void check_managed() {
@@ -197,6 +215,8 @@ private:
             } else if (kind == "residual" || kind == "overflow") {
                 compare(operation, "residual", completion.residual, number(1));
                 compare(operation, "overflow", completion.overflow, kind == "overflow");
+            } else if (kind == "read_residual") {
+                compare(operation, "read residual", completion.read_residual, number(1));
             } else if (kind == "sense") {
                 if (operation.sense.size() < 14) {
                     fail(operation.words + "has no sense data");

@@ -151,6 +151,7 @@ private:
 
     // judge_data.cpp
     void take_command(Connection& connection, const Pdu& pdu);
+    void check_ahs(Connection& connection, const Pdu& pdu);
     void check_immediate_data(Connection& connection, const Pdu& pdu);
     void take_data_out(Connection& connection, const Pdu& pdu);
     void check_owed(Connection& connection, const Pdu& pdu, std::vector<Owed>& owed);

@@ -23,12 +23,7 @@ void Judge::take_command(Connection& connection, const Pdu& pdu) {
         breach(14, "11.3.1", connection, "data is expected, but in no direction");
     if (write && pdu.data.size() == length && !pdu.final())
         breach(15, "11.3.4", connection, "all the data is immediate, but F is not set");
-    if (header.cdb[0] == 0x7f && pdu.ahs.size() < 4)
-        breach(16, "11.3.5", connection, "a CDB over 16 bytes without an AHS");
-    if (header.cdb[0] != 0x7f && !pdu.ahs.empty())
-        breach(16, "11.3.5", connection, "an AHS for a CDB of at most 16 bytes");
-    if (!pdu.ahs.empty() && (pdu.ahs.size() < 4 || pdu.ahs[2] != 1))
-        breach(16, "11.2.2.3", connection, "an AHS that is no Extended CDB");
+    check_ahs(connection, pdu);
     check_immediate_data(connection, pdu);
     Command* before = find(connection, pdu.itt());
     const bool retry = before != nullptr && !before->answered && !before->aborted;
@@ -48,6 +43,28 @@ void Judge::take_command(Connection& connection, const Pdu& pdu) {
     const uint32_t burst = std::min(connection.session->keys.first_burst, length);
     if (write && !pdu.final())
         connection.unsolicited.push_back({pdu.itt(), wire::k_reserved_tag, immediate, burst, 0});
+}
+
+void Judge::check_ahs(Connection& connection, const Pdu& pdu) {
+    const auto& header = pdu.as<wire::ScsiCommand>();
+    const bool both =
+        (header.flags & wire::ScsiCommand::k_read) && (header.flags & wire::ScsiCommand::k_write);
+    size_t cdbs = 0;
+    size_t lengths = 0;
+    for (const Ahs& ahs : pdu.additional()) {
+        if (ahs.type == Ahs::k_extended_cdb)
+            cdbs++;
+        else if (ahs.type == Ahs::k_read_length && ahs.content.size() == 4)
+            lengths++;
+        else
+            breach(16, "11.2.2", connection, "an AHS that is none of RFC 7143's");
+    }
+    if (header.cdb[0] == 0x7f && cdbs != 1)
+        breach(16, "11.3.5", connection, "a CDB over 16 bytes without an AHS");
+    if (header.cdb[0] != 0x7f && cdbs != 0)
+        breach(16, "11.3.5", connection, "an AHS for a CDB of at most 16 bytes");
+    if (lengths != (both ? 1u : 0u))
+        breach(16, "11.2.2.4", connection, "a read length that does not go with R and W");
 }
 
 void Judge::check_immediate_data(Connection& connection, const Pdu& pdu) {

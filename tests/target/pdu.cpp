@@ -26,6 +26,23 @@ bool digest_matches(std::span<const uint8_t> covered, const uint8_t* digest) {
 
 }  // namespace
 
+// One that claims to be longer than there are bytes ends the list; its type is then 0.
+std::vector<Ahs> Pdu::additional() const {
+    std::vector<Ahs> all;
+    for (size_t at = 0; at < ahs.size();) {
+        const size_t length = ahs.size() - at < 4 ? 0 : size_t{ahs[at]} << 8 | ahs[at + 1];
+        const size_t end = at + 3 + length;
+        if (length == 0 || end > ahs.size()) {
+            all.emplace_back();
+            break;
+        }
+        const auto from = ahs.begin() + static_cast<long>(at) + 4;
+        all.push_back({ahs[at + 2], Bytes(from, ahs.begin() + static_cast<long>(end))});
+        at = end + wire::padding_of(static_cast<uint32_t>(end - at));
+    }
+    return all;
+}
+
 Bytes encode(const Pdu& pdu, Digests digests, Damage damage) {
     Bytes out = pdu.header;
     out.insert(out.end(), pdu.ahs.begin(), pdu.ahs.end());

@@ -28,6 +28,14 @@ struct Digests {
     bool data = false;
 };
 
+// An additional header segment, RFC 7143 11.2.2.
+struct Ahs {
+    static constexpr uint8_t k_extended_cdb = 1;
+    static constexpr uint8_t k_read_length = 2;  // of a bidirectional command
+    uint8_t type = 0;
+    Bytes content;  // without the length, the type and the reserved byte
+};
+
 struct Pdu {
     Bytes header = Bytes(wire::k_bhs_bytes);
     Bytes ahs;
@@ -54,6 +62,7 @@ struct Pdu {
                uint32_t{header[offset + 2]} << 8 | header[offset + 3];
     }
     std::string text() const { return {data.begin(), data.end()}; }
+    std::vector<Ahs> additional() const;
 };
 
 template <typename T>

@@ -16,6 +16,7 @@ namespace {
 constexpr size_t k_disk_bytes = 4 << 20;
 constexpr uint64_t k_step_ms = 120000;  // nothing takes longer, unless it never comes
 constexpr uint32_t k_first_wait_ms = 60000;
+constexpr uint8_t k_xd_write_read = 0x53;
 
 uint8_t pattern(uint64_t offset, uint32_t version) {
     uint64_t x = offset * 0x9e3779b97f4a7c15u + version * 0xc2b2ae3d27d4eb4fu;
@@ -154,6 +155,8 @@ private:
         const std::string& verb = step.words[0];
         if (verb == "cdb")
             make_raw(step, *operation);
+        else if (verb == "exchange")
+            make_exchange(step, *operation);
         else if (verb == "flush" || verb == "test")
             operation->cdb = {
                 static_cast<uint8_t>(verb == "flush" ? 0x35 : 0x00), 0, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -184,6 +187,30 @@ private:
         }
     }
 
+    void make_exchange(const Step& step, Operation& operation) {
+        const uint64_t block = number(step, 1);
+        const uint64_t count = number(step, 2);
+        size_t length = count * k_block_bytes;
+        operation.direction = HAWSER_DATA_BOTH;
+        operation.cdb = Bytes(10);
+        operation.cdb[0] = k_xd_write_read;
+        put(operation.cdb, 2, block, 4);
+        put(operation.cdb, 7, count, 2);
+        operation.buffer.resize(length);
+        operation.read_buffer.resize(length);
+        for (size_t i = 3; i + 1 < step.words.size(); i++) {
+            if (step.words[i] == "write") operation.buffer.resize(number(step, i + 1));
+            if (step.words[i] == "read") operation.read_buffer.resize(number(step, i + 1));
+        }
+        const uint64_t at = block * k_block_bytes;
+        m_version++;
+        for (size_t i = 0; i < operation.buffer.size(); i++)
+            operation.buffer[i] = pattern(at + i, m_version);
+        length = std::min({length, operation.buffer.size(), operation.read_buffer.size()});
+        for (size_t i = 0; i < length; i++)
+            operation.expected.push_back(m_disk[at + i] ^ operation.buffer[i]);
+    }
+
     void make_transfer(const Step& step, Operation& operation) {
         const uint64_t block = number(step, 1);
         const uint64_t count = number(step, 2);
@@ -210,8 +237,27 @@ private:
             operation.buffer[i] = pattern(block * k_block_bytes + i, m_version);
     }
 
+    // What was there XOR what is, and what is.
+    void check_exchange(const Operation& operation) {
+        if (operation.completion.status != 0) return;
+        if (!std::equal(operation.expected.begin(), operation.expected.end(),
+                        operation.read_buffer.begin()))
+            fail(operation.words + "read wrong data");
+        uint64_t block = 0;
+        for (size_t i = 0; i < 4; i++) block = block << 8 | operation.cdb[2 + i];
+        const size_t count = size_t{operation.cdb[7]} << 8 | operation.cdb[8];
+        const size_t length = std::min(operation.buffer.size(), count * k_block_bytes);
+        if (!std::equal(operation.buffer.begin(), operation.buffer.begin() + long(length),
+                        m_disk.begin() + static_cast<long>(block * k_block_bytes)))
+            fail(operation.words + "wrote wrong data");
+    }
+
     // What the disk holds is what was written, and what was read.
     void check_data(Operation& operation) {
+        if (operation.direction == HAWSER_DATA_BOTH && operation.done && !operation.checked) {
+            operation.checked = true;
+            return check_exchange(operation);
+        }
         const bool transfer =
             operation.cdb[0] == 0x2a || operation.cdb[0] == 0x28 || operation.cdb[0] == 0x7f;
         if (!operation.done || operation.completion.response != 0 || !transfer ||

@@ -94,6 +94,7 @@ struct Task {
     Bytes cdb = Bytes(32);
     uint8_t flags = 0;
     uint32_t expected_length = 0;
+    uint32_t read_length = 0;          // what a bidirectional command reads at most, of its AHS
     Connection* connection = nullptr;  // its allegiance; none while it waits for a reassignment
     uint16_t cid = 0;                  // of that connection, or of the lost one
     bool ordered = false;              // its CmdSN's turn has come
@@ -120,6 +121,8 @@ struct Task {
 
     bool is_write() const { return flags & wire::ScsiCommand::k_write; }
     bool is_read() const { return flags & wire::ScsiCommand::k_read; }
+    bool is_both() const { return is_read() && is_write(); }
+    uint32_t readable() const { return is_both() ? read_length : expected_length; }
 };
 
 // A PDU whose CmdSN is not yet due.
