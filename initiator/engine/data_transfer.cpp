@@ -86,8 +86,11 @@ uint32_t Connection::begin_data_in() {
     // so how much came is also what came.
     if (length != 0 && offset != task->received) return fail(HAWSER_ERROR_BAD_FIELD, offset);
     // 11.7.1: status comes with the last PDU of a sequence only.
-    if ((data_in.flags & wire::DataIn::k_status) != 0 && (data_in.flags & wire::k_final) == 0)
+    const bool has_status = (data_in.flags & wire::DataIn::k_status) != 0;
+    if (has_status && (data_in.flags & wire::k_final) == 0)
         return fail(HAWSER_ERROR_BAD_FIELD, data_in.flags);
+    if (has_status && task->status_held)
+        return fail(HAWSER_ERROR_UNKNOWN_TASK, data_in.initiator_task_tag.get());
     m_receive_task = task;
     m_placement_offset = offset;
     m_receive_stage = length != 0 ? ReceiveStage::Placement : ReceiveStage::Trailer;
@@ -195,7 +198,10 @@ uint32_t Connection::handle_scsi_response() {
     const auto& response = header_as<wire::ScsiResponse>();
     Task* task = find_task(response.initiator_task_tag.get());
     if (task == nullptr && is_aborted(response.initiator_task_tag.get())) return take_window();
-    if (task == nullptr) return fail(HAWSER_ERROR_UNKNOWN_TASK, response.initiator_task_tag.get());
+    // A task has one status. Where it has come, and only data is awaited, the task is over for the
+    // target: a second one, under a StatSN of its own, names a task that there is not.
+    if (task == nullptr || task->status_held)
+        return fail(HAWSER_ERROR_UNKNOWN_TASK, response.initiator_task_tag.get());
     const uint32_t wants = take_window();
     copy_sense(*task);
     // 11.4.3: with a Response other than "completed at target" status and residual mean nothing.

@@ -155,6 +155,44 @@ TEST_CASE("a status whose data is missing is not acknowledged", "[RFC 7143 7.9][
           held);
 }
 
+TEST_CASE("a second status for a task whose status is held ends the connection",
+          "[RFC 7143 4.2.5.3][rule-9]") {
+    for (bool in_data_in : {false, true}) {
+        for (uint8_t status : {0, 8}) {
+            Level1 scene;
+            scene.target.status_in_data_in = false;
+            scene.login();
+            scene.lose_once([](const Pdu& pdu) {
+                return pdu.kind() == Opcode::DataIn && pdu.as<wire::DataIn>().data_sn.get() == 3;
+            });
+            scene.deaf = true;
+            scene.submit(0, HAWSER_DATA_READ, 16384, 8);
+            scene.run();
+            REQUIRE(scene.done.empty());
+            REQUIRE(scene.snacks.size() == 1);
+            const uint32_t itt = heard_of(scene, Opcode::ScsiCommand).back().itt();
+            if (in_data_in) {
+                wire::DataIn last;
+                last.flags = wire::k_final | wire::DataIn::k_status;
+                last.status = status;
+                last.initiator_task_tag = itt;
+                last.target_transfer_tag = wire::k_reserved_tag;
+                last.data_sn = 3;
+                last.buffer_offset = 12288;
+                scene.target.peers[0].send(last, true, Bytes(4096));
+            } else {
+                wire::ScsiResponse second;
+                second.initiator_task_tag = itt;
+                second.status = status;
+                scene.target.peers[0].send(second, true);
+            }
+            scene.run();
+            CHECK(scene.lost_with(0) == HAWSER_ERROR_UNKNOWN_TASK);
+            CHECK(scene.done.empty());  // it is begun anew, not called done
+        }
+    }
+}
+
 TEST_CASE("a task that is aborted no longer holds back what is acknowledged",
           "[RFC 7143 11.16.1][rule-52]") {
     Level1 scene;
