@@ -75,6 +75,7 @@ struct hawser_options {
     uint32_t luns[HAWSER_LUNS_MAX];
     uint32_t lun_count; /* 0: all */
     uint32_t queue_depth;
+    uint32_t first_cmd_sn; /* of each session: 1; a test lets it begin before the wrap */
     uint32_t timeout_ms; /* first login */
     uint32_t login_timeout_ms; /* one connection, connect included */
     uint32_t noop_out_interval_ms; /* 0: off */

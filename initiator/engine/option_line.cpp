@@ -93,6 +93,7 @@ bool copy_text(std::string_view text, char (&out)[N]) {
 void set_defaults(hawser_options& options) {
     options = {};
     options.queue_depth = 256;
+    options.first_cmd_sn = 1;
     options.timeout_ms = 60000;
     options.connect_timeout_ms = 3000;
     options.login_timeout_ms = 15000;

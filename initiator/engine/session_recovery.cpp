@@ -25,7 +25,7 @@ void Session::begin_leading(uint64_t now_ms) {
     m_leading_retry_ms = HAWSER_NEVER;
     m_epoch++;
     m_tsih = 0;
-    m_shared->window.reset(wire::CmdSn(1));
+    m_shared->window.reset(wire::CmdSn(m_shared->options.first_cmd_sn));
     m_shared->recovering.store(0, std::memory_order_relaxed);
     for (Slot& slot : m_slots) {
         slot.retry_ms = HAWSER_NEVER;

@@ -23,6 +23,7 @@ Host::Host(World& world, Network& network, Workload& workload, const Scenario& s
     if (hawser_options_parse(line.data(), static_cast<uint32_t>(line.size()), &m_options, reason) !=
         HAWSER_ERROR_NONE)
         throw std::invalid_argument(reason);
+    if (scenario.before_wrap != 0) m_options.first_cmd_sn = 0u - scenario.before_wrap;
     const uint64_t bytes = (hawser_session_bytes(&m_options) + 63) / 64 * 64;
     m_memory.reset(static_cast<uint8_t*>(std::aligned_alloc(64, bytes)));
     std::memset(m_memory.get(), 0, bytes);
@@ -57,7 +58,7 @@ void Host::take_orders() {
         if (order.kind == HAWSER_ORDER_ENDED) {
             m_ended = true;
             m_end_error = order.error;
-        } else if (order.kind >= HAWSER_ORDER_RELEASE) {
+        } else if (order.kind == HAWSER_ORDER_RELEASE || order.kind == HAWSER_ORDER_SETTLED) {
             dispatch_parked();
             dispatch();
         } else {
@@ -89,6 +90,9 @@ void Host::obey(const hawser_order& order) {
         case HAWSER_ORDER_RECOVER:
             if (m_scenario.canary == Canary::HastyReassign) return pretend_removed(order);
             return after(port, hawser_connection_recover(port.connection, order.cid, now_ms));
+        case HAWSER_ORDER_CONCLUDE:
+            return after(port,
+                         hawser_connection_conclude(port.connection, order.epoch, &order.scope));
         case HAWSER_ORDER_PROCEED:
             return after(port, hawser_connection_proceed(port.connection));
         default:
@@ -125,6 +129,8 @@ void Host::pretend_removed(const hawser_order& order) {
 // What a mutation asked for, and nothing else.
 void Host::after(Port& port, uint32_t wants) {
     if (wants & HAWSER_WANT_COMPLETION) take_completions(port);
+    if (wants & HAWSER_WANT_CHAP) answer_chap(port);
+    if (wants & HAWSER_WANT_MANAGED) take_managed(port);
     if (wants & HAWSER_WANT_TRANSMIT) arm(port);
     if ((wants & HAWSER_WANT_WAKE) && m_scenario.canary != Canary::Deaf) wake();
     const bool orderly = wants & HAWSER_WANT_FIN;

@@ -22,6 +22,9 @@ public:
     void start();
     void logout();
     void submit(std::unique_ptr<Operation> operation);
+    // Ends a command that is under way, or all of them: somebody's patience is at its end.
+    void manage();
+    bool is_managing() const { return m_managing != 0; }
 
     size_t unfinished() const;
     uint64_t oldest_us() const;
@@ -75,6 +78,13 @@ private:
     void check_diet(const hawser_report& report);
     void note_loss(Port& port, const hawser_report& report);
 
+    // host_management.cpp: CHAP, task management
+    void answer_chap(Port& port);
+    void abort_one();
+    void reset_unit();
+    void take_managed(Port& port);
+    void take_aborted(std::unique_ptr<Operation> operation);
+
     // host_data.cpp: bytes and commands
     void arm(Port& port);
     void pump(Port& port);
@@ -108,6 +118,8 @@ private:
     uint32_t m_time2wait_s = 0;
     uint32_t m_level = 0;  // ErrorRecoveryLevel, as agreed
     bool m_logout = false;
+    uint8_t m_managing = 0;        // the function that is under way
+    uint64_t m_unit_reset_us = 0;  // when the last reset was answered
     uint64_t m_longest_us = 0;
     bool m_dispatch_due = false;
     bool m_ended = false;

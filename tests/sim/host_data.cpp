@@ -40,7 +40,7 @@ Host::Port* Host::any_port() {
 
 // Commands go anywhere that takes them, as block layer queues would.
 void Host::dispatch() {
-    while (!m_waiting.empty()) {
+    while (!m_waiting.empty() && m_managing != HAWSER_FUNCTION_LOGICAL_UNIT_RESET) {
         const auto free = std::find(m_tags.begin(), m_tags.end(), nullptr);
         Port* port = any_port();
         if (free == m_tags.end() || port == nullptr) return;
@@ -52,6 +52,7 @@ void Host::dispatch() {
 
 // Those that came back: the control thread gives them out, once it knows of all that was reported.
 void Host::dispatch_parked() {
+    if (m_managing == HAWSER_FUNCTION_LOGICAL_UNIT_RESET) return;
     while (!m_parked.empty() && m_reports.empty() && snapshot().state == HAWSER_SESSION_LOGGED_IN) {
         Port* port = any_port();
         if (port == nullptr) return;
@@ -83,6 +84,7 @@ void Host::give(Port& port, uint32_t tag) {
         command.cdb[2 + i] = static_cast<uint8_t>(operation.first >> (24 - 8 * i));
     command.cdb[8] = static_cast<uint8_t>(operation.count);
     operation.attempts++;
+    operation.home = port.index;
     after(port, start_or_resume(port, command, operation));
 }
 
@@ -196,6 +198,8 @@ void Host::complete(const hawser_completion& completion) {
     auto operation = std::move(m_tags.at(completion.tag));
     m_world.require(operation != nullptr, "a task comes back once");
     m_world.require(!operation->parked, "a task that came back does not complete");
+    if (completion.aborted != 0) return take_aborted(std::move(operation));
+    operation->doomed = false;
     if (completion.response != 0 || completion.status != 0) {
         m_world.counts["commands refused and sent again"]++;
         m_waiting.push_back(std::move(operation));

@@ -15,7 +15,8 @@ Canary canary_of(const std::string& name) {
         Canary::LateWrite,    Canary::LostWrite,   Canary::ForgottenTask, Canary::StaleWindow,
         Canary::EarlyLogin,   Canary::Deaf,        Canary::WrongPlace,    Canary::ForgottenNexus,
         Canary::UnheardSnack, Canary::EagerStatus, Canary::HastyReassign, Canary::HastyWait,
-        Canary::HiddenDamage};
+        Canary::HiddenDamage, Canary::WrongSecret, Canary::PlainNumbers,  Canary::AbortedDone,
+        Canary::LateAbort};
     for (size_t i = 0; i < std::size(k_canaries); i++) {
         if (name == k_canaries[i]) return k_values[i];
     }
@@ -53,6 +54,14 @@ Scenario::Scenario(Random& random) {
     busy_us = random.between(30, 120) * 1000000;
     blocks = static_cast<uint32_t>(random.between(8, 64));
     choose_recovery(random);
+    choose_more(random);
+}
+
+void Scenario::choose_more(Random& random) {
+    chap = random.chance(30);
+    mutual = chap && random.chance(50);
+    before_wrap = random.chance(25) ? static_cast<uint32_t>(random.between(1, 300)) : 0;
+    manage_every_us = random.chance(40) ? random.between(200000, 10000000) : 0;
 }
 
 void Scenario::choose_recovery(Random& random) {
@@ -89,6 +98,8 @@ std::string Scenario::option_line() const {
     line += fmt::format(" ErrorRecoveryLevel={} DefaultTime2Retain=60", offered_level);
     if (header_digest) line += " HeaderDigest=CRC32C,None";
     if (data_digest) line += " DataDigest=CRC32C,None";
+    if (chap) line += " chap_name=node chap_key=ours";
+    if (mutual) line += " chap_name_in=disk chap_key_in=theirs";
     if (!pings) line += " noop_out_interval=0";
     return line;
 }

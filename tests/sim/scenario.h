@@ -26,12 +26,17 @@ enum class Canary {
     HastyReassign,   // host: tasks move before the Logout for recovery is answered
     HastyWait,       // host: Time2Wait of a Logout Response is not heard
     HiddenDamage,    // host: data with a wrong digest is taken
+    WrongSecret,     // host: CHAP is answered with another secret now and then
+    PlainNumbers,    // target: MaxCmdSN stands still before the wrap
+    AbortedDone,     // host: a write that was aborted is called done
+    LateAbort,       // target: what is in the backend lands after its abort was answered
 };
 Canary canary_of(const std::string& name);
 inline constexpr const char* k_canaries[] = {
     "late-write",     "lost-write",  "forgotten-task",  "stale-window",  "early-login",
     "deaf",           "wrong-place", "forgotten-nexus", "unheard-snack", "eager-status",
-    "hasty-reassign", "hasty-wait",  "hidden-damage"};
+    "hasty-reassign", "hasty-wait",  "hidden-damage",   "wrong-secret",  "plain-numbers",
+    "aborted-done",   "late-abort"};
 
 // How a target deals with the connections of a session of which one is lost.
 enum class Manners {
@@ -59,6 +64,7 @@ struct Scenario {
     explicit Scenario(Random& random);
     std::string option_line() const;
     void choose_recovery(Random& random);
+    void choose_more(Random& random);
 
     Manners manners;
     Canary canary = Canary::None;
@@ -90,6 +96,10 @@ struct Scenario {
     uint64_t slow_backend_us;  // and how long one in twenty
     uint64_t linger_us;        // how long after a reset a write may still land
     uint64_t fault_every_us;   // on average; 0: none
+    bool chap;                 // the target asks for it
+    bool mutual;               // and we for it
+    uint32_t before_wrap;      // CmdSN and StatSN begin so far before it; 0: anywhere
+    uint64_t manage_every_us;  // on average: the host ends tasks; 0: never
     uint64_t busy_us;          // of load and faults; then peace
     uint32_t blocks;
 };

@@ -89,6 +89,14 @@ void Simulation::pings() {
     if (TargetConnection* connection = m_target.any_logged_in()) connection->ping();
 }
 
+// Like faults, but of the host's own making.
+void Simulation::manage() {
+    if (m_peace) return;
+    const uint64_t mean_us = m_scenario.manage_every_us;
+    m_world.after(m_world.random.between(mean_us / 4, mean_us * 2), [this] { manage(); });
+    m_host.manage();
+}
+
 void Simulation::wait_for(const char* rule, uint64_t bound_us, const std::function<bool()>& done) {
     const uint64_t until_us = m_world.now_us() + bound_us;
     while (!done()) {
@@ -102,6 +110,8 @@ void Simulation::run_all() {
     m_host.start();
     load();
     pings();
+    if (m_scenario.manage_every_us != 0)
+        m_world.after(m_scenario.manage_every_us, [this] { manage(); });
     if (m_scenario.fault_every_us != 0)
         m_world.after(m_scenario.fault_every_us, [this] { fault(); });
     while (m_world.step(m_scenario.busy_us)) m_world.require(!m_host.ended(), "a session lasts");
@@ -112,6 +122,7 @@ void Simulation::run_all() {
     m_target.noise = Noise::None;
     m_world.log("peace");
     wait_for("every command is answered", k_bound_us, [this] { return m_host.unfinished() == 0; });
+    wait_for("every function is answered", k_bound_us, [this] { return !m_host.is_managing(); });
     // What faults have still to come of themselves: a target that closes what it announced.
     const uint64_t until_us = m_world.now_us() + 12000000;
     while (m_world.step(until_us)) continue;

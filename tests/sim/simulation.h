@@ -36,6 +36,7 @@ private:
     void fault_of_noise();
     void say_async(TargetConnection& connection);
     void pings();
+    void manage();
     void run_all();
     void wait_for(const char* rule, uint64_t bound_us, const std::function<bool()>& done);
     void final_check();

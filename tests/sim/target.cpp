@@ -13,13 +13,16 @@ Target::Target(World& world, const Scenario& scenario)
 
 Endpoint* Target::accept(Link& link) {
     connections.push_back(std::make_unique<TargetConnection>(*this, link));
-    connections.back()->stat_sn = static_cast<uint32_t>(world.random.next());
+    const uint32_t anywhere = static_cast<uint32_t>(world.random.next());
+    const uint32_t before = scenario.before_wrap;
+    connections.back()->stat_sn = before != 0 ? 0u - (1 + anywhere % before) : anywhere;
     return connections.back().get();
 }
 
 // MaxCmdSN only ever rises; a shut window leaves it where it is.
 void Target::open_window(TargetSession& session) {
     const uint32_t maximum = session.exp_cmd_sn + scenario.window - 1;
+    if (scenario.canary == Canary::PlainNumbers && maximum < session.exp_cmd_sn) return;
     if (!session.window_shut && wire::CmdSn(session.max_cmd_sn).precedes(wire::CmdSn(maximum)))
         session.max_cmd_sn = maximum;
 }

@@ -20,7 +20,8 @@
 //
 // The rooms: target.cpp (all of it), target_connection.cpp (numbers, NOP, Logout, the end),
 // target_login.cpp, target_commands.cpp (SCSI), target_data.cpp (what goes over the wire for it),
-// target_wire.cpp (framing, digests, noise), target_recovery.cpp (levels 1 and 2).
+// target_wire.cpp (framing, digests, noise), target_recovery.cpp (levels 1 and 2),
+// target_management.cpp (what ends tasks).
 
 #pragma once
 
@@ -29,6 +30,7 @@
 #include <memory>
 #include <set>
 
+#include "chap_turn.h"
 #include "network.h"
 #include "scenario.h"
 #include "wire/bhs.hpp"
@@ -136,6 +138,7 @@ public:
 
     // target_login.cpp
     void take_login(const Pdu& pdu);
+    void take_security(const Pdu& pdu);
     void answer_operational(const Pdu& pdu);
     void enter_session(const Pdu& pdu);
     std::string negotiate(const Pdu& pdu);
@@ -181,6 +184,13 @@ public:
     void give_data(TargetTask& task, uint32_t offset, uint32_t data_sn);
     void give_status(TargetTask& task);
 
+    // target_management.cpp
+    void take_management(const Pdu& pdu);
+    void take_abort(const wire::TaskManagementRequest& request);
+    void take_reset(const wire::TaskManagementRequest& request);
+    void abort(const std::shared_ptr<TargetTask>& task);
+    void answer_management(uint32_t itt, uint8_t response);
+
     // target_recovery.cpp
     void take_snack(const Pdu& pdu);
     void snack_data(const wire::Snack& snack);
@@ -201,6 +211,7 @@ public:
     bool logged_in = false;
     bool leading = false;
     bool security_done = false;
+    ChapTurn chap;
     bool extra_round_done = false;
     bool closing = false;
     bool announced = false;  // that it will not last: an asynchronous message was said
@@ -215,6 +226,7 @@ public:
     bool data_digest = false;
     bool logging_out = false;
     bool rejected = false;  // a command whose data may still come
+    bool aborted = false;   // the same
     uint32_t next_ttt = 0x7000;
     std::map<uint32_t, Pdu> kept;      // by StatSN, until it is acknowledged
     std::set<uint32_t> lost_statuses;  // StatSNs that did not arrive

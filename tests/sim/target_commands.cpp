@@ -11,6 +11,8 @@ namespace hawser::sim {
 
 namespace {
 
+constexpr uint32_t k_numbers_kept = 256;  // CmdSNs of the past, to know a retry by
+
 uint32_t block_of(const TargetTask& task) {
     const uint8_t* cdb = task.command.cdb;
     return static_cast<uint32_t>(cdb[2]) << 24 | static_cast<uint32_t>(cdb[3]) << 16 |
@@ -59,10 +61,6 @@ void TargetConnection::take_command(const Pdu& pdu) {
     world.require(itt != wire::k_reserved_tag, "an ITT is not ffffffff");
     world.require(session->tags.insert(itt).second, "an ITT is used once at a time");
     session->numbers[cmd_sn] = itt;
-    // CmdSN begins at 1 and does not come round in a run.
-    if (session->exp_cmd_sn > 256)
-        session->numbers.erase(session->numbers.begin(),
-                               session->numbers.lower_bound(session->exp_cmd_sn - 256));
     world.counts["commands"]++;
     const bool final = task->command.flags & wire::k_final;
     const uint32_t immediate = static_cast<uint32_t>(pdu.data.size());
@@ -104,7 +102,7 @@ void TargetConnection::order_commands() {
          next = whole.early.find(whole.exp_cmd_sn)) {
         const auto task = next->second;
         whole.early.erase(next);
-        whole.exp_cmd_sn++;
+        whole.numbers.erase(whole.exp_cmd_sn++ - k_numbers_kept);
         task->ordered = true;
         if (!task->gone && task->connection != nullptr) task->connection->proceed(task);
     }

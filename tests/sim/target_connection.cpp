@@ -25,8 +25,7 @@ void TargetConnection::check_acknowledged(wire::StatSn seen) {
     for (const uint32_t lost : lost_statuses)
         world.require(!wire::StatSn(lost).precedes(seen),
                       "no status is acknowledged that was lost");
-    while (!kept.empty() && wire::StatSn(kept.begin()->first).precedes(seen))
-        kept.erase(kept.begin());
+    std::erase_if(kept, [&](const auto& one) { return wire::StatSn(one.first).precedes(seen); });
     std::erase_if(tasks, [&](const auto& one) {
         const TargetTask& task = *one.second;
         if (!task.answered || !wire::StatSn(task.stat_sn).precedes(seen)) return false;
@@ -98,7 +97,7 @@ void TargetConnection::handle(const Pdu& pdu) {
         case wire::Opcode::Snack:
             return take_snack(pdu);
         case wire::Opcode::TaskManagementRequest:
-            return take_reassign(pdu);
+            return take_management(pdu);
         default:
             target.world.violate("only requests that were agreed on");
     }

@@ -98,7 +98,7 @@ void TargetConnection::take_data_out(const Pdu& pdu, bool lost, bool damaged) {
     World& world = target.world;
     const auto& header = pdu.as<wire::DataOut>();
     const auto found = tasks.find(header.initiator_task_tag.get());
-    const bool lenient = level() > 0 || rejected;
+    const bool lenient = level() > 0 || rejected || aborted;
     // rule 8
     world.require(lenient || found != tasks.end(), "Data-Out is for a task on its connection");
     if (found == tasks.end()) return;

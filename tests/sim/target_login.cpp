@@ -40,10 +40,34 @@ void TargetConnection::take_login(const Pdu& pdu) {
     }
     if ((request.flags >> 2 & 3) == 0) {
         target.world.require(!security_done, "the security stage comes once");
+        return take_security(pdu);
+    }
+    target.world.require(security_done, "the security stage comes first");
+    answer_operational(pdu);
+}
+
+// 12.1.3, one step a request. A wrong answer is one of the initiator's own: nothing here damages
+// what is said in a login.
+void TargetConnection::take_security(const Pdu& pdu) {
+    const auto& request = pdu.as<wire::LoginRequest>();
+    const Scenario& scenario = target.scenario;
+    World& world = target.world;
+    if (!scenario.chap) {
         security_done = true;
         return send_login(request, 0x81, "TargetPortalGroupTag=1 AuthMethod=None");
     }
-    answer_operational(pdu);
+    if (!chap.begun) {
+        chap.begun = true;
+        return send_login(request, 0, "TargetPortalGroupTag=1 AuthMethod=CHAP");
+    }
+    const auto keys = text_pairs(pdu.data);
+    if (chap.challenge.empty()) return send_login(request, 0, chap.challenge_words(keys, world));
+    std::string words;
+    const bool right = chap.check(keys, scenario.mutual, world, words);
+    world.require(right, "a CHAP response is right");  // rule 44
+    world.counts[scenario.mutual ? "CHAP: logins, mutual" : "CHAP: logins, one way"]++;
+    security_done = true;
+    send_login(request, 0x81, words);
 }
 
 std::string TargetConnection::negotiate(const Pdu& pdu) {

@@ -182,8 +182,6 @@ uint8_t TargetConnection::remove_for_recovery(uint16_t of) {
 
 void TargetConnection::take_reassign(const Pdu& pdu) {
     const auto& request = pdu.as<wire::TaskManagementRequest>();
-    target.world.require((request.function & 0x7f) == wire::TaskManagementRequest::k_task_reassign,
-                         "only functions that were asked for");
     // rule 55
     target.world.require(request.opcode & wire::k_immediate, "TASK REASSIGN is immediate");
     target.world.require(level() == 2, "TASK REASSIGN is for ErrorRecoveryLevel 2");

@@ -23,6 +23,8 @@ struct Operation {
     uint64_t started_us = 0;
     uint32_t attempts = 0;
     bool parked = false;  // it came back, and keeps its tag until it is done
+    uint32_t home = 0;    // the connection that has it, or had it last
+    bool doomed = false;  // a function that may end it was asked for
 };
 
 class Workload {
