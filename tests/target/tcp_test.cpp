@@ -4,64 +4,12 @@
 // hawser-proxy against that and against tgt. hawser-target exits with 1 when its judge saw a
 // breach.
 
-#include <csignal>
-#include <sstream>
-
 #include "interop.hpp"
-#include "process.h"
+#include "program.hpp"
 
 namespace hawser::test {
 
 namespace {
-
-using qemu::Arguments;
-using qemu::Deadline;
-using qemu::Process;
-using qemu::Seconds;
-
-std::string read_file(const fs::path& path) {
-    std::ifstream stream(path);
-    std::stringstream text;
-    text << stream.rdbuf();
-    return text.str();
-}
-
-// A program of ours that prints "listening on ADDRESS:PORT" when it is ready.
-class Server {
-public:
-    Server(const fs::path& directory, const std::string& name, Arguments arguments)
-        : m_log(directory / (name + ".log")) {
-        fs::create_directories(directory);
-        arguments.insert(arguments.begin(),
-                         (fs::read_symlink("/proc/self/exe").parent_path() / name).string());
-        arguments.insert(arguments.end(), {"--listen", "127.0.0.1:0"});
-        Process::Options options;
-        options.output = m_log;
-        m_process = std::make_unique<Process>(arguments, options);
-        const Deadline deadline{Seconds(20)};
-        while (port() == 0) {
-            INFO(log());
-            REQUIRE(m_process->running());
-            REQUIRE_FALSE(deadline.passed());
-            ::usleep(1000);
-        }
-    }
-    unsigned port() const {
-        const std::string text = log();
-        const size_t at = text.find("listening on 127.0.0.1:");
-        return at == text.npos ? 0 : unsigned(std::atoi(text.c_str() + at + 23));
-    }
-    // Ends it in order; its exit status.
-    int end() {
-        m_process->signal(SIGTERM);
-        return m_process->wait(Deadline(Seconds(20))).value_or(-1);
-    }
-    std::string log() const { return read_file(m_log); }
-
-private:
-    fs::path m_log;
-    std::unique_ptr<Process> m_process;
-};
 
 struct Folder {
     fs::path path = fs::temp_directory_path() / fmt::format("hawser-tcp-{}", ::getpid());
@@ -95,7 +43,7 @@ TEST_CASE("hawser-target sees no breach, at any ErrorRecoveryLevel, with digests
     const unsigned level = GENERATE(0u, 1u, 2u);
     const std::string digests = GENERATE("", "HeaderDigest=CRC32C DataDigest=CRC32C");
     Folder folder;
-    Server target(
+    Program target(
         folder.path, "hawser-target",
         {"--set", fmt::format("ErrorRecoveryLevel={}", level), "--set", "acknowledge=yes"});
     PosixHost host(
@@ -111,14 +59,14 @@ TEST_CASE("hawser-target sees no breach, at any ErrorRecoveryLevel, with digests
 
 TEST_CASE("through the proxy: what is lost within a connection comes again", "[target][tcp]") {
     Folder folder;
-    Server target(folder.path, "hawser-target", {"--set", "ErrorRecoveryLevel=1"});
+    Program target(folder.path, "hawser-target", {"--set", "ErrorRecoveryLevel=1"});
     const std::string script =
         folder.write("faults",
                      "on DataIn number 5 do drop\non DataIn number 12 do corrupt data\n"
                      "on ScsiResponse number 4 do drop\non DataOut number 30 do drop\n"
                      "on DataOut number 70 do corrupt data\non R2t number 3 do duplicate\n");
-    Server proxy(folder.path, "hawser-proxy",
-                 {"--target", fmt::format("127.0.0.1:{}", target.port()), "--script", script});
+    Program proxy(folder.path, "hawser-proxy",
+                  {"--target", fmt::format("127.0.0.1:{}", target.port()), "--script", script});
     PosixHost host(line_to(proxy.port(), k_name, 2,
                            "ErrorRecoveryLevel=1 HeaderDigest=CRC32C DataDigest=CRC32C"));
     REQUIRE(host.login(20));
@@ -132,11 +80,11 @@ TEST_CASE("through the proxy: what is lost within a connection comes again", "[t
 
 TEST_CASE("through the proxy: a connection that is cut is recovered", "[target][tcp]") {
     Folder folder;
-    Server target(folder.path, "hawser-target", {"--set", "ErrorRecoveryLevel=2"});
+    Program target(folder.path, "hawser-target", {"--set", "ErrorRecoveryLevel=2"});
     const std::string script =
         folder.write("faults", "on DataIn number 20 do reset\non DataOut number 60 do reset\n");
-    Server proxy(folder.path, "hawser-proxy",
-                 {"--target", fmt::format("127.0.0.1:{}", target.port()), "--script", script});
+    Program proxy(folder.path, "hawser-proxy",
+                  {"--target", fmt::format("127.0.0.1:{}", target.port()), "--script", script});
     PosixHost host(line_to(proxy.port(), k_name, 4, "ErrorRecoveryLevel=2"));
     REQUIRE(host.login(20));
     check_round_trips(host, 0);
