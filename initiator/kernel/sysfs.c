@@ -221,6 +221,8 @@ static ssize_t connection_portal_show(const struct connection_view *view, char *
 {
 	char where[64];
 
+	if (!view->ends.portal.address.family)
+		return sysfs_emit(buffer, "\n");
 	hawser_portal_format(&view->ends.portal.address, view->ends.portal.port, where);
 	return sysfs_emit(buffer, "%s\n", where);
 }

@@ -195,6 +195,8 @@ std::string session_text(const SessionStatus& session) {
     rows.add({"  CID", "state", "portal", "NIC", "source", "commands", "read", "written", "logins",
               "losses", "last error"});
     for (const ConnectionStatus& connection : session.connections) {
+        // Room for one that may be added.
+        if (connection.get("state") == "FREE" && connection.get("portal").empty()) continue;
         rows.add({"  " + connection.get("cid"), connection.get("state"), connection.get("portal"),
                   connection.get("nic"), connection.get("source"), connection.get("commands"),
                   bytes_text(connection.get("bytes_in")), bytes_text(connection.get("bytes_out")),

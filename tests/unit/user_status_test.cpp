@@ -44,6 +44,10 @@ void lay_session(const Fixture& fixture) {
         fixture.put(connection + "last_error",
                     cid == 1 ? "27 0 target allows no further connection (0206)\n" : "none\n");
     }
+    fixture.put(session + "connection11/state", "FREE\n");
+    fixture.put(session + "connection11/cid", "11\n");
+    fixture.put(session + "connection11/portal", "\n");
+    fixture.put(session + "connection11/last_error", "none\n");
     const std::string unit = session + "host2/session1/target2:0:0/2:0:0:1/";
     fixture.put(unit + "model", "VIRTUAL-DISK    \n");
     fixture.put(unit + "block/sda/dev", "8:0\n");
@@ -67,7 +71,7 @@ TEST_CASE("status: a session as sysfs tells it", "[user][status]") {
     const SessionStatus& session = sessions[0];
     CHECK(session.name == "hawser0");
     CHECK(session.host == "host2");
-    REQUIRE(session.connections.size() == 3);
+    REQUIRE(session.connections.size() == 4);
     CHECK(session.connections[2].name == "connection10");
     CHECK(session.connections_logged_in() == 2);
     REQUIRE(session.disks.size() == 1);
@@ -85,12 +89,16 @@ TEST_CASE("status: a session as sysfs tells it", "[user][status]") {
         INFO(part);
         CHECK(text.find(part) != std::string::npos);
     }
+    CHECK(text.find("\n  11 ") == std::string::npos);  // room only
+    CHECK(text.find("\n  10 ") != std::string::npos);
     const nlohmann::json json = status_json(sessions);
     CHECK(json["sessions"][0]["tsih"] == 7);
     CHECK(json["sessions"][0]["negotiated"]["MaxBurstLength"] == "262144");
     CHECK(json["sessions"][0]["connections"][0]["bytes_in"] == 1048576);
     CHECK(json["sessions"][0]["connections"][0]["source"] == "");
     CHECK(json["sessions"][0]["reinstatements"].is_null());
+    CHECK(json["sessions"][0]["connections"].size() == 4);
+    CHECK(json["sessions"][0]["connections"][3]["state"] == "FREE");
 }
 
 TEST_CASE("status: no module, no session", "[user][status]") {

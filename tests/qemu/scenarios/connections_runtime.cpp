@@ -43,6 +43,7 @@ carries() {{
     say "connection $1 carries commands"
 }}
 carries 0
+say "room: $(cat $S/connection2/state) <$(cat $S/connection2/portal)>"
 say "add: $(hawser connection add hawser0 --portal 10.0.11.2:{1},nic=eth1 2>&1)"
 carries 1
 say "add: $(hawser connection add hawser0 2>&1)"
@@ -79,6 +80,7 @@ void judge_console(DirectRun& run) {
         run.report().check(what, run.machine().serial().find(expression).has_value(),
                            "console: no " + expression);
     };
+    has("what is room only is FREE, and has no portal", "STRANDS room: FREE <>");
     has("a connection is added on another NIC", "STRANDS add: connection 1");
     has("and carries commands", "STRANDS connection 1 carries commands");
     has("another one to the next portal", "STRANDS add: connection 2");
