@@ -18,12 +18,27 @@ void wait_for_writes(Scenario& run) {
         Seconds(150));
 }
 
+bool is_discovery(const WireConnection& connection) {
+    const auto type = connection.initiator_keys.find("SessionType");
+    return type != connection.initiator_keys.end() && type->second == "Discovery";
+}
+
 size_t sessions_seen(const Capture& wire) {
     size_t leading = 0;
     for (const auto& connection : wire.connections) {
-        leading += connection.login_requests.front().tsih == 0;
+        leading += connection.login_requests.front().tsih == 0 && !is_discovery(connection);
     }
     return leading;
+}
+
+// The running node asks the portal of its own root disk what is there.
+void discover(Scenario& run) {
+    auto found = run.shell().run(
+        "hawser discover $(cat /sys/bus/hawser/devices/hawser0/connection0/portal)", Seconds(120));
+    run.report().check(
+        "hawser discover lists the target in the running node",
+        found.status == 0 && found.output.find(run.target().name()) != std::string::npos,
+        fmt::format("exit status {}: {}", found.status, found.output));
 }
 
 }  // namespace
@@ -46,6 +61,7 @@ TEST_CASE("kill-all") {
 TEST_CASE("target-restart") {
     tell({.name = "target-restart"}, [](Scenario& run) {
         run.boot();
+        discover(run);
         run.shell().run_checked(
             "fio --name=verify --filename=/root/verify --size=24M --rw=randwrite --bs=4k "
             "--direct=1 "
@@ -64,6 +80,10 @@ TEST_CASE("target-restart") {
         run.write_and_compare();
         run.power_off();
         auto wire = run.kernel_wire();
+        size_t discoveries = 0;
+        for (const auto& connection : wire.connections) discoveries += is_discovery(connection);
+        run.report().check("its discovery session was on the wire", discoveries == 1,
+                           std::to_string(discoveries));
         run.report().check("the session was reinstated after each restart",
                            sessions_seen(wire) >= 3,
                            fmt::format("{} leading logins", sessions_seen(wire)));
