@@ -188,7 +188,10 @@ uint32_t Connection::conclude_tasks(const hawser_scope& scope) {
 // The task is the host's from here on, or as soon as its PDU has left.
 uint32_t Connection::abort_task(Task& task) {
     if (task.completion_deferred) return 0;  // the target had completed it
-    task.aborted_itt.store(task.initiator_task_tag, std::memory_order_relaxed);
+    // Of one that was never sent nothing can come; its slot may still have to know the one before,
+    // which was ended by the same reset on a sibling, and whose response is on its way.
+    if (task.identity.load(std::memory_order_relaxed) % 0x10000 != 0)
+        task.aborted_itt.store(task.initiator_task_tag, std::memory_order_relaxed);
     task.completion = {};
     task.completion.tag = task.command.tag;
     task.completion.aborted = 1;

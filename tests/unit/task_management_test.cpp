@@ -201,6 +201,30 @@ TEST_CASE("what comes for an ended task hurts nobody", "[RFC 7143 4.2.3.3]") {
     CHECK(scene.counters(0).losses == 0);
 }
 
+TEST_CASE("what comes for an ended task hurts nobody, though its slot was begun and taken back",
+          "[RFC 7143 4.2.3.3]") {
+    Scene scene;
+    scene.target.window = 1;
+    scene.login();
+    scene.target.script = mute;
+    uint32_t first = scene.submit(0, HAWSER_DATA_READ, 512);
+    scene.run();
+    const Exchange late = exchange_of(scene, first);
+    scene.target.window = 0;
+    scene.manage(0, HAWSER_FUNCTION_LOGICAL_UNIT_RESET);
+    aborted(scene, first);
+    uint32_t second = scene.submit(0, HAWSER_DATA_READ, 512);
+    scene.run();
+    REQUIRE(second == first);
+    REQUIRE(heard_of(scene, Opcode::ScsiCommand).size() == 1);
+    scene.manage(0, HAWSER_FUNCTION_ABORT_TASK, second);
+    aborted(scene, second);
+    scene.target.peers[0].send_status(late, 0);
+    scene.run();
+    CHECK(scene.counters(0).losses == 0);
+    CHECK(scene.state(0) == HAWSER_CONNECTION_LOGGED_IN);
+}
+
 TEST_CASE("an unknown ITT is an error also after an abort", "[RFC 7143 4.2.5.3]") {
     Scene scene;
     scene.login();
