@@ -182,8 +182,8 @@ void Host::schedule_close(Port& port, bool orderly) {
 
 // Our own reckoning of Time2Wait: from the first loss of a session, as agreed or as last said.
 void Host::note_loss(Port& port, const hawser_report& report) {
-    m_world.log(fmt::format("report {} connection {} epoch {} {}", report.kind, report.index,
-                            report.epoch, hawser_error_words(report.error)));
+    m_world.log(fmt::format("report {} connection {} epoch {} {} {:x}", report.kind, report.index,
+                            report.epoch, hawser_error_words(report.error), report.detail));
     if (report.kind == HAWSER_REPORT_LOGGED_IN) {
         port.logged_in = true;
         m_lost = false;

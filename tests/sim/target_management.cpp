@@ -102,6 +102,7 @@ void TargetConnection::abort(const std::shared_ptr<TargetTask>& task) {
     task->bursts.clear();
     session->tags.erase(task->itt());
     target.world.counts["task management: tasks ended"]++;
+    target.world.log(fmt::format("target: connection {} ends task {:x}", cid, task->itt()));
     tasks.erase(task->itt());
 }
 
