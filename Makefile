@@ -6,8 +6,8 @@
 # Each step needs the one before it; the steps run in parallel inside.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-shell deps build module images check check-unit check-qemu fuzz tidy
-.PHONY: sim cases format clean programs rfc-coverage check-mutants coverage
+.PHONY: help demo demo-shell deps build module images check check-unit check-qemu check-faults
+.PHONY: fuzz tidy sim cases format clean programs rfc-coverage check-mutants coverage
 
 JOBS ?= $(shell nproc)
 # Asked for when used, not when read: `make deps` may install the kernel that is then found.
@@ -48,6 +48,12 @@ check-unit: build/cmake/build.ninja ## unit tests alone: seconds, no root
 
 check-qemu: build module images ## machines alone; T=name picks scenarios by name
 	$(CTEST) --label-regex '^qemu$$' $(if $(T),--tests-regex "$(T)")
+
+# What failed stands in the table too: it alone decides.
+check-faults: build module images ## the thirty faults on machines, and their table; T=08 picks
+	rm -rf build/qemu/fault-*
+	-$(CTEST) --label-regex '^fault$$' $(if $(T),--tests-regex "fault-($(T))")
+	build/bin/hawser-faults
 
 fuzz: ## every parser and the stream under libFuzzer; SECONDS=60 is how long each
 	@mkdir -p build/fuzz && tests/fuzz/run build/fuzz all $(or $(SECONDS),60)
