@@ -175,6 +175,37 @@ void take_from_target(const Frame& frame, double at, WireConnection& connection)
 
 }  // namespace
 
+std::vector<LoginResponse> Capture::login_answers() const {
+    std::vector<LoginResponse> answers;
+    for (const auto& connection : connections)
+        if (!connection.login_responses.empty())
+            answers.push_back(connection.login_responses.back());
+    std::sort(answers.begin(), answers.end(),
+              [](const auto& a, const auto& b) { return a.at < b.at; });
+    return answers;
+}
+
+double Capture::longest_gap() const {
+    double longest = 0;
+    for (const auto& before : connections) {
+        std::optional<double> next;
+        for (const auto& after : connections) {
+            if (!before.last_command_at || !after.first_command_at) continue;
+            if (*after.first_command_at < *before.last_command_at) continue;
+            if (!next || *after.first_command_at < *next) next = after.first_command_at;
+        }
+        if (next) longest = std::max(longest, *next - *before.last_command_at);
+    }
+    return longest;
+}
+
+std::string statuses(const std::vector<LoginResponse>& answers) {
+    std::string text;
+    for (const auto& answer : answers)
+        text += fmt::format("{}{:04x}", text.empty() ? "" : " ", answer.status);
+    return text;
+}
+
 const std::vector<std::string>& capture_fields() {
     static const std::vector<std::string> k_fields{"frame.time_epoch",
                                                    "tcp.stream",

@@ -72,7 +72,15 @@ struct Capture {
     uint64_t commands() const;
     size_t login_requests_after(double at) const;
     std::optional<double> last_cache_sync() const;
+    // How each attempt to log in ended, in order of time: the last answer on each connection.
+    std::vector<LoginResponse> login_answers() const;
+    // From the last command of a connection to the first one of any that logged in later, the
+    // longest; for sessions that lose all their connections at once.
+    double longest_gap() const;
 };
+
+// "0301 0301 0000"
+std::string statuses(const std::vector<LoginResponse>& answers);
 
 // The fields that parse_capture expects, in this order.
 const std::vector<std::string>& capture_fields();

@@ -12,22 +12,46 @@
 
 #include "process.h"
 #include "scenario.h"
+#include "tiny_initramfs.h"
 
 namespace hawser::qemu {
 
 namespace fs = std::filesystem;
 
+constexpr const char* k_script_head = R"sh(
+say() { echo "FAULT $*"; }
+nics() {
+    for i in "$@"; do
+        ip link set eth$i up
+        ip address add 10.0.1$i.15/24 dev eth$i
+    done
+}
+S=/sys/bus/hawser/devices/hawser0
+states() { cat $S/state $S/connection?/state | tr '\n' ' '; }
+# Four MiB of noise, past the cache, and back.
+noise() {
+    dd if=/dev/urandom of=/tmp/noise bs=64k count=64 2>/dev/null
+    say "sum $(sha256sum < /tmp/noise | cut -c 1-64)"
+    dd if=/tmp/noise of=/dev/sda bs=64k oflag=direct 2>/dev/null
+    say "write: $?"
+    dd if=/dev/sda bs=64k count=64 iflag=direct 2>/dev/null | cmp - /tmp/noise && say "read: same"
+}
+ip link set lo up
+)sh";
+
 DirectRun::DirectRun(const std::string& name, unsigned nics)
     : name_(name), nics_(nics), directory_(fresh_evidence_folder(name)), report_(name) {}
 
-TargetOptions DirectRun::target_options(uint64_t image_bytes) const {
+fs::path DirectRun::make_image(uint64_t bytes) {
+    std::ofstream(image()).close();
+    fs::resize_file(image(), bytes);
+    return image();
+}
+
+TargetOptions DirectRun::target_options(uint64_t image_bytes) {
     TargetOptions options;
     options.directory = directory_;
-    if (image_bytes > 0) {
-        std::ofstream(image()).close();
-        fs::resize_file(image(), image_bytes);
-        options.image = image();
-    }
+    if (image_bytes > 0) options.image = make_image(image_bytes);
     return options;
 }
 
@@ -59,6 +83,33 @@ Machine& DirectRun::start(const DirectBoot& boot, const Arguments& more) {
     options.more = more;
     machine_ = std::make_unique<Machine>(options);
     return *machine_;
+}
+
+Machine& DirectRun::start_tiny(const std::string& script, const std::string& command_line,
+                               const Arguments& more) {
+    const auto kernel = default_kernel();
+    const auto initrd = directory_ / "initramfs.img";
+    auto initramfs = node_initramfs();
+    initramfs.script = k_script_head + script;
+    initramfs.write(initrd, kernel);
+    return start({kernel.image, initrd, "console=ttyS0 panic=-1 oops=panic " + command_line}, more);
+}
+
+std::string DirectRun::expect_console(const std::string& what, const std::string& expression) {
+    const auto line = machine_->serial().find(expression);
+    report_.check(what, line.has_value(), "console: no " + expression);
+    return line ? line->text : std::string();
+}
+
+void DirectRun::expect_noise() {
+    expect_console("4 MiB were written", "FAULT write: 0");
+    expect_console("and read back", "FAULT read: same");
+    auto said = machine_->serial().find("FAULT sum ([0-9a-f]{64})");
+    std::string sum = said ? said->groups[1] : "no sum";
+    auto on_disk = run_checked(
+        {"sh", "-c", "head -c 4194304 \"$1\" | sha256sum", "sh", image().string()});
+    report_.check("the same bytes are in the image", on_disk.starts_with(sum),
+                  sum + " became " + on_disk);
 }
 
 Capture DirectRun::wire(uint16_t target_port) {

@@ -25,6 +25,17 @@ public:
     // The kernel's target, in a machine of its own.
     Target& start_lio(uint64_t image_bytes, unsigned error_recovery_level);
     Machine& start(const DirectBoot& boot, const Arguments& more = {});
+    // Kernel, module and `hawser` in a tiny initramfs, and this shell script: `say` prints a line
+    // that begins with FAULT, `nics 0 1` brings eth0 and eth1 up with addresses, `noise` writes to
+    // the disk and reads back, `states` is the session's state and those of its connections.
+    Machine& start_tiny(const std::string& script, const std::string& command_line = "",
+                        const Arguments& more = {});
+    // `noise` went well, and its bytes are in the image; after the target has ended.
+    void expect_noise();
+    // The image, for a target that is started elsewhere.
+    std::filesystem::path make_image(uint64_t bytes);
+    // Notes whether the console says it; what it said.
+    std::string expect_console(const std::string& what, const std::string& expression);
 
     // How many frames of all NICs tshark's filter selects; after the machine has ended.
     size_t count_frames(uint16_t target_port, const std::string& filter);
@@ -41,7 +52,7 @@ public:
 
 private:
     Target& take_target(std::unique_ptr<Target> target);
-    TargetOptions target_options(uint64_t image_bytes) const;
+    TargetOptions target_options(uint64_t image_bytes);
 
     std::string name_;
     unsigned nics_;

@@ -139,6 +139,18 @@ std::vector<std::string> needs_of(const fs::path& module_file) {
     return needs;
 }
 
+TinyInitramfs node_initramfs() {
+    TinyInitramfs initramfs;
+    // sha3_generic: what the module asks for is not loaded by this small world.
+    initramfs.modules = {"virtio_pci",     "virtio_net", "virtio_rng",  "sd_mod",
+                         "crc32c_generic", "libcrc32c",  "sha3_generic"};
+    const auto module = build_folder() / "module" / "hawser.ko";
+    for (const auto& need : needs_of(module)) initramfs.modules.push_back(need);
+    initramfs.module_files = {module};
+    initramfs.programs = {build_folder() / "bin" / "hawser"};
+    return initramfs;
+}
+
 void TinyInitramfs::write(const fs::path& file, const KernelImage& kernel) const {
     std::string name = (fs::temp_directory_path() / "hawser-initramfs-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) {

@@ -34,4 +34,7 @@ struct TinyInitramfs {
     void write(const std::filesystem::path& file, const KernelImage& kernel) const;
 };
 
+// What a node needs: the module of this build, `hawser`, a virtio NIC, disks. Without a script.
+TinyInitramfs node_initramfs();
+
 }  // namespace hawser::qemu

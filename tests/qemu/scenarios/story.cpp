@@ -32,4 +32,16 @@ void tell(const Plan& plan, const std::function<void(Scenario&)>& story) {
     conclude(scenario.report(), scenario.directory(), plan.name);
 }
 
+void tell_direct(const std::string& name, unsigned nics,
+                 const std::function<void(DirectRun&)>& story) {
+    DirectRun run(name, nics);
+    try {
+        story(run);
+    } catch (const std::exception& error) {
+        run.report().check("the story went to its end", false, error.what());
+    }
+    run.finish();
+    conclude(run.report(), run.directory(), name);
+}
+
 }  // namespace hawser::qemu

@@ -8,11 +8,16 @@
 #include <catch2/catch.hpp>
 #include <functional>
 
+#include "direct_run.h"
 #include "scenario.h"
 
 namespace hawser::qemu {
 
 void tell(const Plan& plan, const std::function<void(Scenario&)>& story);
+
+// The same for a run without firmware.
+void tell_direct(const std::string& name, unsigned nics,
+                 const std::function<void(DirectRun&)>& story);
 
 // For runs that are no whole scenario: prints and asserts.
 void conclude(const Report& report, const std::filesystem::path& directory,
