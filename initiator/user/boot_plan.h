@@ -89,6 +89,7 @@ struct NicOutcome {
         unsigned prefix_length = 0;
     };
     std::optional<Problem> problem;  // why it is not usable
+    bool is_late = false;  // for want of a carrier alone: it has its address, and may come yet
     std::string name;
     int index = 0;
     MacAddress mac;
@@ -99,6 +100,7 @@ struct NicOutcome {
     unsigned metric = 0;  // of its default route
 
     bool is_ready() const { return !problem; }
+    bool is_set_up() const { return is_ready() || is_late; }
 };
 
 struct ReadyPortal {
@@ -114,6 +116,8 @@ struct ReadyPortals {
     std::vector<Problem> left_out;
 };
 
+// The portals of a NIC that is late come last, and only beside others: the kernel tries them again
+// and again, so that they join when the NIC has its carrier.
 ReadyPortals resolve_portals(const BootPlan& plan, const std::vector<NicOutcome>& outcomes);
 
 // timeout_s: what is left of the plan's when the network is up.

@@ -111,7 +111,7 @@ void Boot::take_chap_secrets(const RawIbft* raw, BootPlan& plan) const {
 
 void Boot::keep_network(const std::vector<NicOutcome>& nics) const {
     for (const NicOutcome& nic : nics) {
-        if (!nic.is_ready()) continue;
+        if (!nic.is_set_up()) continue;
         const std::string path =
             fmt::format("{}/systemd/network/05-hawser-{}", places_.run, nic.name);
         write_file(path + ".network", networkd_unit(nic), 0644);

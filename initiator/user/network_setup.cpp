@@ -147,6 +147,7 @@ void NetworkSetup::report_missing(const std::vector<Link>& links) {
             outcomes_[i].problem = {
                 "no carrier", fmt::format("{} ({})", links_[i].name, links_[i].mac.to_string()),
                 "check cable and switch port"};
+            outcomes_[i].is_late = planned.address.has_value();
         }
     }
 }
@@ -203,7 +204,7 @@ void NetworkSetup::assign_addresses() {
     for (size_t i = 0; i < links_.size(); ++i) {
         NicOutcome& outcome = outcomes_[i];
         const PlannedNic& planned = plan_.nics[i];
-        if (!outcome.is_ready()) continue;
+        if (!outcome.is_set_up()) continue;
         const auto is_planned = [&](const auto& own) { return own.address == planned.address; };
         if (planned.address &&
             std::none_of(outcome.addresses.begin(), outcome.addresses.end(), is_planned)) {
@@ -219,6 +220,7 @@ void NetworkSetup::assign_addresses() {
             for (const auto& own : outcome.addresses) {
                 netlink_.add_address(links_[i], own.address, own.prefix_length);
             }
+            if (outcome.is_late) continue;  // no default route into a cable that is not there
             if (outcome.gateway && !outcome.gateway->is_unspecified()) {
                 netlink_.add_default_route(links_[i], *outcome.gateway, outcome.metric);
             }
@@ -227,6 +229,7 @@ void NetworkSetup::assign_addresses() {
                              outcome.addresses.front().prefix_length));
         } catch (const Failure& failure) {
             outcome.problem = failure.problems().front();
+            outcome.is_late = false;
         }
     }
 }
@@ -329,7 +332,7 @@ std::vector<std::string> nics_sharing_a_subnet(const std::vector<NicOutcome>& ni
     };
     for (size_t i = 0; i < nics.size(); ++i) {
         for (size_t j = 0; j < nics.size(); ++j) {
-            if (i == j || !nics[i].is_ready() || !nics[j].is_ready()) continue;
+            if (i == j || !nics[i].is_set_up() || !nics[j].is_set_up()) continue;
             if (!share(nics[i], nics[j])) continue;
             names.push_back(nics[i].name);
             break;

@@ -53,6 +53,8 @@ std::string ReadyPortal::to_string() const {
 
 ReadyPortals resolve_portals(const BootPlan& plan, const std::vector<NicOutcome>& outcomes) {
     ReadyPortals result;
+    std::vector<ReadyPortal> late;
+    std::vector<size_t> late_problems;
     for (const PlannedPortal& planned : plan.portals) {
         ReadyPortal ready{planned.endpoint, "", planned.source_address};
         const std::optional<size_t> nic = planned.nic ? planned.nic : nic_for(planned, outcomes);
@@ -66,6 +68,13 @@ ReadyPortals resolve_portals(const BootPlan& plan, const std::vector<NicOutcome>
         if (!outcome.is_ready()) {
             Problem problem = *outcome.problem;
             problem.advice = left_out + "; " + problem.advice;
+            const auto source = planned.source_address
+                                    ? planned.source_address
+                                    : address_for(outcome, planned.endpoint.address, false);
+            if (outcome.is_late && source) {
+                late.push_back({planned.endpoint, outcome.name, source});
+                late_problems.push_back(result.left_out.size());
+            }
             result.left_out.push_back(std::move(problem));
             continue;
         }
@@ -77,6 +86,14 @@ ReadyPortals resolve_portals(const BootPlan& plan, const std::vector<NicOutcome>
         }
         ready.nic = outcome.name;
         result.portals.push_back(std::move(ready));
+    }
+    if (result.portals.empty()) return result;
+    for (size_t i = 0; i < late.size(); ++i) {
+        Problem& problem = result.left_out[late_problems[i]];
+        problem.advice =
+            fmt::format("portal {} joins when there is one; {}", late[i].endpoint.to_string(),
+                        problem.advice.substr(problem.advice.find("; ") + 2));
+        result.portals.push_back(std::move(late[i]));
     }
     return result;
 }

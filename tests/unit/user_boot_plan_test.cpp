@@ -261,6 +261,28 @@ TEST_CASE("plan: a NIC that does not work leaves out its portals, and is named",
           "no address");
 }
 
+TEST_CASE("plan: a NIC that has its address and no carrier yet: its portals come last",
+          "[user][plan]") {
+    const BootPlan found = good(two_nics(), "rd.hawser.portal=10.0.11.2");
+    NicOutcome late = ready("eth0", "10.0.10.15");
+    late.problem = Problem{"no carrier", "eth0", "check cable and switch port"};
+    late.is_late = true;
+    const ReadyPortals portals = resolve_portals(found, {late, ready("eth1", "10.0.11.15")});
+    REQUIRE(portals.portals.size() == 2);
+    CHECK(portals.portals[0].nic == "eth1");
+    CHECK(portals.portals[1].to_string() == "10.0.10.2:3260,source=10.0.10.15,nic=eth0");
+    REQUIRE(portals.left_out.size() == 1);
+    CHECK(portals.left_out[0].line() ==
+          "hawser: no carrier: eth0: portal 10.0.10.2:3260 joins when there is one; "
+          "check cable and switch port");
+    // With nothing beside it there is no boot, and nothing that could join one.
+    NicOutcome other = late;
+    other.name = "eth1";
+    const ReadyPortals none = resolve_portals(found, {late, other});
+    CHECK(none.portals.empty());
+    CHECK(none.left_out.at(0).advice.find("is left out") != std::string::npos);
+}
+
 TEST_CASE("plan: its report says where each value came from", "[user][plan]") {
     const BootPlan found = good(two_nics(), "rd.hawser.portal=10.0.12.2,nic=eth2 rd.hawser.lun=0");
     const std::string text = plan_text(found);

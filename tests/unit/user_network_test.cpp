@@ -219,6 +219,9 @@ TEST_CASE("network: NICs that come late, without carrier, or not at all", "[user
         REQUIRE(nics[2].problem);
         CHECK(nics[2].problem->cause == "no carrier");
         CHECK(nics[2].problem->value == "v2 (52:54:00:00:00:02)");
+        CHECK(nics[2].is_late);
+        shell("ip -4 addr show dev v2 | grep -q 'inet 10.0.12.15/24'");
+        CHECK_FALSE(nics[4].is_late);
         REQUIRE(nics[4].problem);
         CHECK(nics[4].problem->cause == "no NIC with that MAC");
         CHECK(nics[4].problem->advice.find("store1 52:54:00:00:00:01") != std::string::npos);
