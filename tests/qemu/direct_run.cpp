@@ -106,8 +106,8 @@ void DirectRun::expect_noise() {
     expect_console("and read back", "FAULT read: same");
     auto said = machine_->serial().find("FAULT sum ([0-9a-f]{64})");
     std::string sum = said ? said->groups[1] : "no sum";
-    auto on_disk = run_checked(
-        {"sh", "-c", "head -c 4194304 \"$1\" | sha256sum", "sh", image().string()});
+    auto on_disk =
+        run_checked({"sh", "-c", "head -c 4194304 \"$1\" | sha256sum", "sh", image().string()});
     report_.check("the same bytes are in the image", on_disk.starts_with(sum),
                   sum + " became " + on_disk);
 }

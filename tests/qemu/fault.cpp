@@ -120,8 +120,8 @@ size_t count_passed(const std::vector<FaultResult>& results) {
     size_t count = 0;
     for (const Fault& fault : all_faults()) {
         const auto rows = of_fault(results, fault.number);
-        count += !rows.empty() && std::all_of(rows.begin(), rows.end(),
-                                              [](const auto* row) { return row->passed; });
+        count += !rows.empty() &&
+                 std::all_of(rows.begin(), rows.end(), [](const auto* row) { return row->passed; });
     }
     return count;
 }
@@ -134,11 +134,10 @@ std::string fault_table(const std::vector<FaultResult>& results) {
         if (rows.empty())
             text += fmt::format(fmt::runtime(k_row), fault.number, fault.name, "not run", "", "");
         for (const auto* row : rows)
-            text += fmt::format(fmt::runtime(k_row), fault.number,
-                                row->text.empty() ? fault.name : row->text,
-                                row->passed ? "passed" : "FAILED",
-                                row->stall_s ? fmt::format("{:.1f} s", *row->stall_s) : "-",
-                                row->evidence);
+            text += fmt::format(
+                fmt::runtime(k_row), fault.number, row->text.empty() ? fault.name : row->text,
+                row->passed ? "passed" : "FAILED",
+                row->stall_s ? fmt::format("{:.1f} s", *row->stall_s) : "-", row->evidence);
     }
     return text + fmt::format("{} of {}\n", count_passed(results), all_faults().size());
 }

@@ -43,8 +43,8 @@ TEST_CASE("fault: only what was made and held counts") {
     folder.add("fault-02-a", 2, true);
     folder.add("fault-03-a", 3, false);
     folder.add("fault-04-a", 4, true);
-    folder.add("fault-04-b", 4, false);  // one of two is not enough
-    folder.add("boot-tgt", 5, true);     // no fault's scenario
+    folder.add("fault-04-b", 4, false);                    // one of two is not enough
+    folder.add("boot-tgt", 5, true);                       // no fault's scenario
     fs::create_directories(folder.path() / "fault-06-a");  // fell before its report
     Report early("fault-07-a");
     early.write(folder.path() / "fault-06-a" / "other.json");

@@ -34,8 +34,8 @@ Peer::Peer(const Arguments& program, uint16_t port, const fs::path& log) : port_
     Deadline deadline(Seconds(20));
     while (file_text(log_).find("listening on") == std::string::npos) {
         if (process_->wait(Deadline(std::chrono::milliseconds(50))) || deadline.passed())
-            throw std::runtime_error(fmt::format("{} does not listen: {}", quoted(program),
-                                                 file_text(log_)));
+            throw std::runtime_error(
+                fmt::format("{} does not listen: {}", quoted(program), file_text(log_)));
     }
 }
 
@@ -52,8 +52,12 @@ int Peer::stop() {
 
 Peer start_scripted_target(const ScriptedTargetOptions& options) {
     const uint16_t port = free_port();
-    Arguments line{(build_folder() / "bin" / "hawser-target").string(), "--listen",
-                   fmt::format("127.0.0.1:{}", port), "--name", options.name, "-v"};
+    Arguments line{(build_folder() / "bin" / "hawser-target").string(),
+                   "--listen",
+                   fmt::format("127.0.0.1:{}", port),
+                   "--name",
+                   options.name,
+                   "-v"};
     for (const auto& setting : options.settings) line.insert(line.end(), {"--set", setting});
     if (!options.image.empty()) line.insert(line.end(), {"--file", options.image.string()});
     if (!options.script.empty()) {

@@ -29,6 +29,7 @@ struct TargetOptions {
     std::string name = "iqn.2026-11.hawser:root";
     unsigned max_connections = 8;
     TargetChap chap;
+    std::string log = "target.log";
     bool digests = true;                // tgt: take CRC32C; istgt always does
     unsigned error_recovery_level = 0;  // LIO
     std::string address = "127.0.0.1";  // tgt: where it listens

@@ -67,7 +67,7 @@ public:
     }
 
 private:
-    fs::path log() const { return options_.directory / "target.log"; }
+    fs::path log() const { return options_.directory / options_.log; }
 
     void remove_socket() const {
         std::error_code ignored;

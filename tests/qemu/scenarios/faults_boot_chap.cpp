@@ -93,8 +93,7 @@ void wrong_secret(DirectRun& run) {
     const double gap = run.wire(changing.port()).longest_gap();
     note_fault(run.report(), 8, "CHAP: a wrong secret", gap,
                fmt::format("tshark: at boot {}, then no login more; under a root {}",
-                           statuses(refused),
-                           statuses(run.wire(changing.port()).login_answers())));
+                           statuses(refused), statuses(run.wire(changing.port()).login_answers())));
 }
 
 // What we have just said comes back: no proof of anything.
@@ -137,13 +136,12 @@ size_t judge_false_target(DirectRun& run, uint16_t port) {
     bool answered = false;
     for (const auto& connection : wire.connections) {
         answered = answered || connection.target_keys.count("CHAP_R") != 0;
-        report.check("closed by us before any command",
-                     connection.commands == 0 &&
-                         (connection.fin_from_initiator_at || connection.reset_at));
+        report.check(
+            "closed by us before any command",
+            connection.commands == 0 && (connection.fin_from_initiator_at || connection.reset_at));
     }
     report.check("the target answered our challenge", answered);
-    report.check("no storm", wire.connections.size() <= 8,
-                 std::to_string(wire.connections.size()));
+    report.check("no storm", wire.connections.size() <= 8, std::to_string(wire.connections.size()));
     return wire.connections.size();
 }
 

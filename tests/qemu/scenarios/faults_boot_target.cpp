@@ -73,9 +73,9 @@ void busy(DirectRun& run) {
                  breaches_in(target.log()));
     report.set_connections(wire);
     const double took = answers.empty() ? 0 : answers.back().at - answers.front().at;
-    note_fault(report, 10, "the target is busy five times", took,
-               fmt::format("tshark: {}, pauses growing; image compared on the host",
-                           statuses(answers)));
+    note_fault(
+        report, 10, "the target is busy five times", took,
+        fmt::format("tshark: {}, pauses growing; image compared on the host", statuses(answers)));
 }
 
 void failing(DirectRun& run) {
@@ -97,9 +97,9 @@ void failing(DirectRun& run) {
     expect_growing_pauses(report, answers);
     report.set_connections(wire);
     const double took = answers.empty() ? 0 : answers.back().at - answers.front().at;
-    note_fault(report, 11, "status 0300 and 0302", took,
-               fmt::format("tshark: {}, pauses growing; image compared on the host",
-                           statuses(answers)));
+    note_fault(
+        report, 11, "status 0300 and 0302", took,
+        fmt::format("tshark: {}, pauses growing; image compared on the host", statuses(answers)));
 }
 
 constexpr const char* k_final_script = R"sh(
@@ -171,10 +171,11 @@ void second_refused(DirectRun& run) {
             "status_class=2 status_detail={} transit=0 nsg=0\n",
             numbers, detail);
     Peer target = start_scripted_target(options);
-    run.start_tiny(k_second_script,
-                   fmt::format("rd.hawser.portal=10.0.11.2:{},nic=eth1 ip=10.0.11.15:::24::eth1:none",
-                               target.port()),
-                   ibft_to(run, target.port(), 0));
+    run.start_tiny(
+        k_second_script,
+        fmt::format("rd.hawser.portal=10.0.11.2:{},nic=eth1 ip=10.0.11.15:::24::eth1:none",
+                    target.port()),
+        ibft_to(run, target.port(), 0));
     run_to_end(run);
     target.stop();
     auto& report = run.report();
