@@ -51,7 +51,7 @@ private:
 
     void parse_line() {
         const std::string& verb = m_words[0];
-        if (verb == "on" || verb == "at" || verb == "byte") {
+        if (verb == "on" || verb == "at" || verb == "byte" || verb == "signal") {
             m_case.script.push_back(parse_rule(m_words, m_place));
         } else if (verb == "run" || verb == "start") {
             parse_step();

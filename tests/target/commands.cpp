@@ -117,9 +117,10 @@ void Connection::proceed(const std::shared_ptr<Task>& task) {
 
 void Connection::execute(Task& task) {
     task.executed = true;
-    if (session->attention_due) {
-        session->attention_due = false;
-        task.outcome = check_condition(0x06, 0x29, 0x00);
+    if (session->attention != 0) {
+        task.outcome = check_condition(0x06, static_cast<uint8_t>(session->attention >> 8),
+                                       static_cast<uint8_t>(session->attention));
+        session->attention = 0;
     } else if (task.cdb[0] == 0xa0) {
         task.outcome = report_luns(task.cdb, target.settings.luns);
     } else if (lun_of(task) >= target.settings.luns) {

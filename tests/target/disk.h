@@ -25,14 +25,20 @@ struct Outcome {
 class Disk {
 public:
     // The memory outlives the disk. serial: what the unit calls itself in INQUIRY.
-    Disk(std::span<uint8_t> memory, std::string serial) : m_memory(memory), m_serial(serial) {}
+    Disk(std::span<uint8_t> memory, std::string serial) : m_memory(memory), m_serial(serial) {
+        resize(UINT64_MAX);
+    }
 
     // cdb: 32 bytes at least, zeros beyond its end. How many bytes it wants from the initiator; 0
     // for all that are no writes.
     uint64_t data_wanted(std::span<const uint8_t> cdb) const;
     // data: what the initiator sent, all of data_wanted or less.
     Outcome execute(std::span<const uint8_t> cdb, const Bytes& data);
-    uint64_t blocks() const { return m_memory.size() / k_block_bytes; }
+    uint64_t blocks() const { return m_blocks; }
+    // Smaller, or as large again as its memory.
+    void resize(uint64_t blocks) {
+        m_blocks = std::min<uint64_t>(blocks, m_memory.size() / k_block_bytes);
+    }
 
 private:
     Outcome inquiry(std::span<const uint8_t> cdb) const;
@@ -43,6 +49,7 @@ private:
     Outcome write_same(std::span<const uint8_t> cdb, const Bytes& data);
 
     std::span<uint8_t> m_memory;
+    uint64_t m_blocks = 0;
     std::string m_serial;
 };
 

@@ -25,8 +25,8 @@ std::vector<Rule> read_script(const std::string& file) {
         const std::string place = fmt::format("{}:{}", file, ++number);
         const Words words = split_words(line);
         if (words.empty()) continue;
-        if (words[0] != "on" && words[0] != "at" && words[0] != "byte")
-            throw ScriptError(place + ": a line begins with on, at or byte");
+        if (words[0] != "on" && words[0] != "at" && words[0] != "byte" && words[0] != "signal")
+            throw ScriptError(place + ": a line begins with on, at, byte or signal");
         rules.push_back(parse_rule(words, place));
     }
     return rules;
@@ -70,6 +70,7 @@ public:
         m_ends.erase(id);
         m_loop.close(id, false);
     }
+    void signalled(uint64_t now_ms) override { m_proxy.script.handle_signal(now_ms); }
     uint64_t turn(uint64_t now_ms) override {
         m_proxy.handle_timeout(now_ms);
         const auto ends = m_ends;

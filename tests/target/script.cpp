@@ -33,6 +33,7 @@ bool Script::matches(Rule& rule, uint32_t connection, Side side, const Pdu& pdu)
     if (rule.kind == Rule::Kind::Pdu && rule.opcode != pdu.kind()) return false;
     if (rule.toward && *rule.toward != side) return false;
     if (rule.connection && *rule.connection != connection) return false;
+    if (m_signals < rule.after) return false;
     if (!fulfils(pdu, rule.where, rule.with)) return false;
     rule.seen++;
     return rule.seen >= rule.first && rule.seen <= rule.last;
@@ -278,13 +279,25 @@ uint64_t Script::poll_timeout() const {
     return due_ms;
 }
 
+// A line that no PDU gave occasion to.
+void Script::play_alone(Rule& rule) {
+    rule.used = true;
+    Play play{rule.connection.value_or(0), Side::ToInitiator, Pdu{}, {}, 0, true, &rule};
+    for (const Action& action : rule.actions) act(play, action, m_now_ms);
+}
+
+void Script::handle_signal(uint64_t now_ms) {
+    m_now_ms = now_ms;
+    m_signals++;
+    for (Rule& rule : m_rules)
+        if (rule.kind == Rule::Kind::Signal && rule.at == m_signals) play_alone(rule);
+}
+
 void Script::handle_timeout(uint64_t now_ms) {
     m_now_ms = now_ms;
     for (Rule& rule : m_rules) {
         if (rule.kind != Rule::Kind::Time || rule.used || rule.at > now_ms) continue;
-        rule.used = true;
-        Play play{rule.connection.value_or(0), Side::ToInitiator, Pdu{}, {}, 0, true, &rule};
-        for (const Action& action : rule.actions) act(play, action, now_ms);
+        play_alone(rule);
     }
     while (true) {
         const auto next = std::find_if(m_waiting.begin(), m_waiting.end(),

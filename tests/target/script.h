@@ -3,14 +3,16 @@
 // What a script makes of PDUs on their way, in either direction. The same lines drive the scripted
 // target and the fault proxy.
 //
-//   on PDU [number N[..M]] [connection C] [where FIELD=VALUE]... [with KEY[=VALUE]]...
+//   on PDU [after S] [number N[..M]] [connection C] [where FIELD=VALUE]... [with KEY[=VALUE]]...
 //       do ACTION [then ACTION]...
 //   on any [toward initiator|target] ... do ACTION ...
 //   at MS [connection C] do ACTION [then ACTION]...
+//   signal S [connection C] do ACTION [then ACTION]...
 //   byte N toward initiator|target [connection C] do ACTION ...    (the proxy alone)
 //
 // number counts the PDUs that fulfil all the rest; a number alone means that one, N..M a range,
-// none every one. The actions, in their order:
+// none every one. The program is told by SIGUSR1 that the next part of a story begins: `signal S`
+// is carried out at the S-th, and `after S` sees no PDU before it. The actions, in their order:
 //
 //   drop                      it does not arrive
 //   pass                      it goes now, and what follows comes after it
@@ -36,6 +38,7 @@
 //   trickle N MS              from here on N bytes each MS, in this direction (the proxy alone)
 //   mutate                    (byte) one bit of it; as it stands, no digest is made anew
 //   restart                   the target forgets all but its disk
+//   resize MIB                the disk is so large, at most as it was made; UNIT ATTENTION tells it
 //   keys KEY=VALUE...         what the target wishes from here on
 
 #pragma once
@@ -71,11 +74,12 @@ struct Action {
 enum class Side : uint8_t { ToInitiator, ToTarget };
 
 struct Rule {
-    enum class Kind : uint8_t { Pdu, Any, Time, Byte };
+    enum class Kind : uint8_t { Pdu, Any, Time, Byte, Signal };
     Kind kind = Kind::Pdu;
     std::optional<wire::Opcode> opcode;
     std::optional<Side> toward;
-    uint64_t at = 0;  // ms, or which byte
+    uint64_t at = 0;     // ms, which byte, or which signal
+    uint64_t after = 0;  // how many signals must have come
     uint64_t first = 1;
     uint64_t last = UINT64_MAX;
     std::optional<uint32_t> connection;
@@ -129,6 +133,7 @@ public:
                       uint64_t now_ms);
     uint64_t poll_timeout() const;
     void handle_timeout(uint64_t now_ms);
+    void handle_signal(uint64_t now_ms);
     // Lines that never came to pass: a case that does not do what it says.
     std::vector<std::string> unused() const;
 
@@ -151,6 +156,7 @@ private:
         bool gone = false;
         const Rule* rule;
     };
+    void play_alone(Rule& rule);
     bool matches(Rule& rule, uint32_t connection, Side side, const Pdu& pdu) const;
     void act_on_byte(Play& play, const Action& action, Bytes& bytes, size_t at, uint64_t now_ms);
     void act(Play& play, const Action& action, uint64_t now_ms);
@@ -172,6 +178,7 @@ private:
     std::vector<Waiting> m_after;    // for the next PDU
     std::map<std::pair<uint32_t, Side>, std::map<std::string, std::string>> m_heard;
     uint64_t m_now_ms = 0;
+    uint64_t m_signals = 0;
 };
 
 }  // namespace hawser::target

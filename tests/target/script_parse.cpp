@@ -15,7 +15,7 @@ constexpr const char* k_verbs[] = {
     "drop",   "pass",    "delay",  "hold",    "release",  "reorder", "split",  "duplicate",
     "set",    "corrupt", "inject", "omit",    "truncate", "replace", "add",    "text",
     "reject", "answer",  "send",   "close",   "reset",    "silence", "window", "restart",
-    "keys",   "hang",    "wake",   "trickle", "mutate"};
+    "keys",   "hang",    "wake",   "trickle", "mutate",   "resize"};
 
 Condition parse_condition(const std::string& word) {
     const size_t equals = word.find('=');
@@ -35,6 +35,9 @@ public:
             m_rule.at = number(next("a time in ms"));
         } else if (m_words[0] == "byte") {
             m_rule.kind = Rule::Kind::Byte;
+            m_rule.at = number(next("a number"));
+        } else if (m_words[0] == "signal") {
+            m_rule.kind = Rule::Kind::Signal;
             m_rule.at = number(next("a number"));
         } else if (m_words.size() > 1 && m_words[1] == "any") {
             m_at++;
@@ -72,6 +75,8 @@ private:
             const size_t dots = range.find("..");
             m_rule.first = number(range.substr(0, dots));
             m_rule.last = dots == range.npos ? m_rule.first : number(range.substr(dots + 2));
+        } else if (word == "after") {
+            m_rule.after = number(next("a number"));
         } else if (word == "connection") {
             m_rule.connection = static_cast<uint32_t>(number(next("a number")));
         } else if (word == "toward") {
@@ -90,7 +95,7 @@ private:
             m_rule.with.push_back(parse_condition(next("KEY or KEY=VALUE")));
         } else {
             fail("\"" + word +
-                 "\": only number, connection, toward, where, with and do are known here");
+                 "\": only after, number, connection, toward, where, with and do are known here");
         }
     }
     void parse_action() {
@@ -109,11 +114,11 @@ private:
     }
     void check_arguments(const Action& action) const {
         const std::string& verb = action.verb;
-        const bool needs = verb == "delay" || verb == "split" || verb == "set" ||
-                           verb == "corrupt" || verb == "inject" || verb == "truncate" ||
-                           verb == "replace" || verb == "omit" || verb == "add" ||
-                           verb == "reject" || verb == "answer" || verb == "send" ||
-                           verb == "window" || verb == "keys" || verb == "trickle";
+        const bool needs =
+            verb == "delay" || verb == "split" || verb == "set" || verb == "corrupt" ||
+            verb == "inject" || verb == "truncate" || verb == "replace" || verb == "omit" ||
+            verb == "add" || verb == "reject" || verb == "answer" || verb == "send" ||
+            verb == "window" || verb == "keys" || verb == "trickle" || verb == "resize";
         if (needs && action.words.empty()) fail(verb + ": what?");
         if ((verb == "answer" || verb == "send") && !opcode_of(action.words[0]))
             fail("there is no PDU called \"" + action.words[0] + "\"");

@@ -25,7 +25,7 @@ TEST_CASE("a line that is wrong is named, and what is wrong with it", "[target][
     const std::pair<const char*, const char*> rows[] = {
         {"on Nop do drop", "a.case:3: there is no PDU called \"Nop\""},
         {"on NopIn drop",
-         "a.case:3: \"drop\": only number, connection, toward, where, with and do "
+         "a.case:3: \"drop\": only after, number, connection, toward, where, with and do "
          "are known here"},
         {"on NopIn", "a.case:3: the line ends where \"do\" should be"},
         {"on NopIn do", "a.case:3: \"do\" without an action"},
@@ -38,6 +38,9 @@ TEST_CASE("a line that is wrong is named, and what is wrong with it", "[target][
         {"on NopIn do delay", "a.case:3: delay: what?"},
         {"on NopIn do answer Nothing", "a.case:3: there is no PDU called \"Nothing\""},
         {"byte 7 do mutate", "a.case:3: byte: toward initiator, or toward target?"},
+        {"on NopIn after noon do drop", "a.case:3: \"noon\" is not a number"},
+        {"signal first do wake", "a.case:3: \"first\" is not a number"},
+        {"signal 1 do resize", "a.case:3: resize: what?"},
         {"at noon do close", "a.case:3: \"noon\" is not a number"},
         {"rule 66", "a.case:3: there is no rule 66"},
         {"unh login", "a.case:3: unh: a suite (login, ffp, chap) and a number"},

@@ -134,6 +134,8 @@ bool ScriptedTarget::command(const std::string& verb, const Words& words) {
         target.wake();
     } else if (verb == "window") {
         target.settings.window = static_cast<uint32_t>(parse_integer(words[0]).value_or(1));
+    } else if (verb == "resize") {
+        target.resize(parse_integer(words[0]).value_or(1) << 20);
     } else if (verb == "keys") {
         for (const std::string& word : words) {
             const auto [name, value] = split_pair(word, "keys");

@@ -18,7 +18,7 @@ Session& Target::create_session(Connection& leader, const wire::LoginRequest& re
     session->keys = leader.keys;
     session->exp_cmd_sn = request.cmd_sn.get();
     session->max_cmd_sn = session->exp_cmd_sn - 1;
-    session->attention_due = settings.unit_attention;
+    if (settings.unit_attention) session->attention = k_reset_occurred;
     return *sessions.emplace(session->tsih, std::move(session)).first->second;
 }
 
@@ -97,6 +97,11 @@ void Target::wake() {
             if (task->connection != nullptr) task->connection->proceed(task);
         }
     }
+}
+
+void Target::resize(uint64_t bytes) {
+    disk.resize(bytes / k_block_bytes);
+    for (auto& [tsih, session] : sessions) session->attention = k_capacity_changed;
 }
 
 void Target::restart() {

@@ -49,10 +49,19 @@ AddressList resolve(const std::string& text) {
 
 }  // namespace
 
-uint64_t SocketLoop::now_ms() {
+namespace {
+
+uint64_t uptime_ms() {
     timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);
     return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1000000;
+}
+
+}  // namespace
+
+uint64_t SocketLoop::now_ms() {
+    static const uint64_t k_began = uptime_ms();
+    return uptime_ms() - k_began;
 }
 
 SocketLoop::SocketLoop(SocketHandler& handler) : m_handler(handler) {
@@ -61,6 +70,7 @@ SocketLoop::SocketLoop(SocketHandler& handler) : m_handler(handler) {
     ::sigemptyset(&set);
     ::sigaddset(&set, SIGTERM);
     ::sigaddset(&set, SIGINT);
+    ::sigaddset(&set, SIGUSR1);
     ::sigprocmask(SIG_BLOCK, &set, nullptr);
     m_signals = ::signalfd(-1, &set, SFD_CLOEXEC);
     epoll_event event{};
@@ -187,6 +197,12 @@ void SocketLoop::write_to(uint32_t id) {
     watch(id);
 }
 
+int SocketLoop::take_signal() {
+    signalfd_siginfo info{};
+    if (::read(m_signals, &info, sizeof(info)) != sizeof(info)) fail("signalfd");
+    return static_cast<int>(info.ssi_signo);
+}
+
 void SocketLoop::run() {
     while (true) {
         const uint64_t next_ms = m_handler.turn(now_ms());
@@ -199,7 +215,11 @@ void SocketLoop::run() {
         const int count = ::epoll_wait(m_epoll, &event, 1, timeout);
         if (count < 0 && errno != EINTR) fail("epoll_wait");
         if (count <= 0) continue;
-        if (event.data.u64 == k_signal_tag) return;
+        if (event.data.u64 == k_signal_tag) {
+            if (take_signal() != SIGUSR1) return;
+            m_handler.signalled(now_ms());
+            continue;
+        }
         if (event.data.u64 >= k_listener_tag) {
             accept_from(event.data.u64 - k_listener_tag);
             continue;

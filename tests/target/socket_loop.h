@@ -24,6 +24,8 @@ public:
     virtual void received(uint32_t id, std::span<const uint8_t> bytes) = 0;
     // The other side has ended the connection; close() it.
     virtual void ended(uint32_t id) = 0;
+    // By SIGUSR1.
+    virtual void signalled(uint64_t /*now_ms*/) {}
     // After each turn: what is to be sent may have changed. Returns the next deadline.
     virtual uint64_t turn(uint64_t now_ms) = 0;
 };
@@ -47,6 +49,7 @@ public:
     // Until SIGTERM or SIGINT.
     void run();
 
+    // Since the program began, so that a script's `at` means what it says.
     static uint64_t now_ms();
 
 private:
@@ -57,6 +60,7 @@ private:
         bool closing = false;  // once all is sent
         std::deque<Bytes> out;
     };
+    int take_signal();
     void watch(uint32_t id);
     void accept_from(size_t listener);
     void read_from(uint32_t id);

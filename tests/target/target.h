@@ -35,6 +35,9 @@ namespace hawser::target {
 
 inline constexpr uint64_t k_never = UINT64_MAX;
 
+inline constexpr uint16_t k_reset_occurred = 0x2900;
+inline constexpr uint16_t k_capacity_changed = 0x2a09;
+
 struct Settings {
     std::string name = "iqn.a:disk";
     KeyValues keys;  // what it wishes, where that is not the default of k_own_keys
@@ -143,7 +146,7 @@ struct Session {
     std::map<uint32_t, std::shared_ptr<Task>> tasks;  // by ITT
     std::map<uint16_t, Connection*> connections;      // by CID
     std::map<uint16_t, uint64_t> lost;                // CID: until when it can be recovered
-    bool attention_due = false;
+    uint16_t attention = 0;  // the UNIT ATTENTION that is due: its code and qualifier
 };
 
 class Connection {
@@ -286,7 +289,8 @@ public:
     void forget_tasks(Session& session, uint16_t cid, const Connection* of);
     void order(Session& session);
     void open_window(Session& session);
-    void wake();     // what hung goes on
+    void wake();  // what hung goes on
+    void resize(uint64_t bytes);
     void restart();  // as after a crash: nobody gets a FIN, sessions are forgotten
 
     Settings settings;

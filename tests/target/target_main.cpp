@@ -88,6 +88,7 @@ public:
         m_links.erase(id);
         m_loop.close(id, false);
     }
+    void signalled(uint64_t now_ms) override { m_target.script.handle_signal(now_ms); }
     uint64_t turn(uint64_t now_ms) override {
         if (m_target.poll_timeout() <= now_ms) m_target.handle_timeout(now_ms);
         const auto links = m_links;
