@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <sstream>
 
 #include "process.h"
 #include "scenario.h"
@@ -119,6 +120,28 @@ Capture DirectRun::wire(uint16_t target_port) {
                      static_cast<double>(machine_->pcap_epoch()), capture);
     }
     return capture;
+}
+
+std::vector<std::string> DirectRun::frame_fields(uint16_t target_port, const std::string& filter,
+                                                 const std::vector<std::string>& fields) {
+    std::vector<std::pair<double, std::string>> found;
+    for (unsigned nic = 0; nic < nics_; ++nic) {
+        Arguments line{"tshark", "-n",
+                       "-r",     machine_->pcap(nic).string(),
+                       "-d",     fmt::format("tcp.port=={},iscsi", target_port),
+                       "-Y",     filter,
+                       "-T",     "fields",
+                       "-e",     "frame.time_epoch"};
+        for (const auto& field : fields) line.insert(line.end(), {"-e", field});
+        std::istringstream lines(run_checked(line, Seconds(300)));
+        for (std::string text; std::getline(lines, text);)
+            found.emplace_back(std::stod(text), text);
+    }
+    std::stable_sort(found.begin(), found.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<std::string> texts;
+    for (auto& [at, text] : found) texts.push_back(std::move(text));
+    return texts;
 }
 
 size_t DirectRun::count_frames(uint16_t target_port, const std::string& filter) {

@@ -38,6 +38,9 @@ public:
     std::string expect_console(const std::string& what, const std::string& expression);
 
     // How many frames of all NICs tshark's filter selects; after the machine has ended.
+    // The fields of the frames of all NICs that it selects, by time: "seconds\tfield\tfield...".
+    std::vector<std::string> frame_fields(uint16_t target_port, const std::string& filter,
+                                          const std::vector<std::string>& fields);
     size_t count_frames(uint16_t target_port, const std::string& filter);
     // What was on the wire to this port, all NICs; after the machine has ended.
     Capture wire(uint16_t target_port);

@@ -20,6 +20,9 @@ public:
 
     uint16_t port() const { return port_; }
     std::string log() const;
+    // SIGUSR1: the next part of its script; SIGSTOP, SIGCONT: it falls silent, and goes on.
+    void signal(int number) { process_->signal(number); }
+    void kill() { process_->kill(); }
     // Ends it in order: its counters and breaches are in its log then. Its exit status.
     int stop();
 
