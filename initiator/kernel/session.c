@@ -193,7 +193,8 @@ static struct glue_session *session_allocate(const struct hawser_options *option
 	__module_get(THIS_MODULE); /* a session keeps the module */
 	session->index = index;
 	session_init(session, options);
-	mutex_lock(&session->removal); /* until glue_session_connect is done */
+	/* Held until glue_session_connect is done. Nobody knows it yet: no order of two locks. */
+	mutex_trylock(&session->removal);
 	device_initialize(&session->dev);
 	session->dev.bus = &glue_bus;
 	session->dev.parent = glue_root;
