@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -80,6 +81,8 @@ Machine& DirectRun::start(const DirectBoot& boot, const Arguments& more) {
     options.directory = directory_;
     options.nics = nics_;
     options.direct_boot = boot;
+    if (const char* words = std::getenv("HAWSER_KERNEL_ARGUMENTS"))
+        options.direct_boot->command_line += std::string(" ") + words;
     options.second_console = false;
     options.more = more;
     machine_ = std::make_unique<Machine>(options);
@@ -90,7 +93,7 @@ Machine& DirectRun::start_tiny(const std::string& script, const std::string& com
                                const Arguments& more) {
     const auto kernel = default_kernel();
     const auto initrd = directory_ / "initramfs.img";
-    auto initramfs = node_initramfs();
+    auto initramfs = hawser_initramfs({});
     initramfs.script = k_script_head + script;
     initramfs.write(initrd, kernel);
     return start({kernel.image, initrd, "console=ttyS0 panic=-1 oops=panic " + command_line}, more);

@@ -24,6 +24,7 @@ public:
     Target& start_tgt(uint64_t image_bytes, const TargetChap& chap = {});
     // The kernel's target, in a machine of its own.
     Target& start_lio(uint64_t image_bytes, unsigned error_recovery_level);
+    // HAWSER_KERNEL_ARGUMENTS is added to the command line.
     Machine& start(const DirectBoot& boot, const Arguments& more = {});
     // Kernel, module and `hawser` in a tiny initramfs, and this shell script: `say` prints a line
     // that begins with FAULT, `nics 0 1` brings eth0 and eth1 up with addresses, `noise` writes to

@@ -74,7 +74,7 @@ public:
         initramfs.script =
             fmt::format(fmt::runtime(k_script), options_.name, options_.max_connections, chap(),
                         options_.error_recovery_level);
-        kernel_ = default_kernel();
+        kernel_ = packaged_kernel();
         initramfs.write(initrd(), kernel_);
         start();
     }

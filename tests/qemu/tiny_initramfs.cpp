@@ -32,12 +32,16 @@ std::string module_name(const fs::path& file) {
 // modules.dep: `file: needed needed ...`, the direct needs first, so loaded from the last one on.
 class ModuleIndex {
 public:
-    explicit ModuleIndex(const std::string& release) : folder_("/lib/modules/" + release) {
-        std::ifstream file(folder_ / "modules.dep");
-        if (!file) {
-            throw std::runtime_error("no modules of the kernel " + release + ": " +
-                                     (folder_ / "modules.dep").string());
+    explicit ModuleIndex(fs::path folder) : folder_(std::move(folder)) {
+        std::ifstream builtin(folder_ / "modules.builtin");
+        if (!builtin) {
+            throw std::runtime_error("no modules of the kernel: " +
+                                     (folder_ / "modules.builtin").string());
         }
+        for (std::string line; std::getline(builtin, line);) {
+            entries_[module_name(line)];
+        }
+        std::ifstream file(folder_ / "modules.dep");
         for (std::string line; std::getline(file, line);) {
             auto colon = line.find(':');
             std::istringstream needs(line.substr(colon + 1));
@@ -46,10 +50,6 @@ public:
             for (std::string need; needs >> need;) {
                 entry.insert(entry.begin(), need);
             }
-        }
-        std::ifstream builtin(folder_ / "modules.builtin");
-        for (std::string line; std::getline(builtin, line);) {
-            entries_[module_name(line)];
         }
     }
 
@@ -107,10 +107,10 @@ KernelImage kernel_image(const fs::path& image) {
     if (!file || release.empty()) {
         throw std::runtime_error(image.string() + ": no x86 kernel image");
     }
-    return {image, release};
+    return {image, fs::path("/lib/modules") / release};
 }
 
-KernelImage default_kernel() {
+KernelImage packaged_kernel() {
     if (fs::exists(images_folder() / "vmlinuz")) {
         return kernel_image(images_folder() / "vmlinuz");
     }
@@ -124,7 +124,18 @@ KernelImage default_kernel() {
         throw std::runtime_error("no kernel in build/images nor /boot: run `make images`");
     }
     return *std::max_element(found.begin(), found.end(),
-                             [](const auto& a, const auto& b) { return a.release < b.release; });
+                             [](const auto& a, const auto& b) { return a.modules < b.modules; });
+}
+
+KernelImage default_kernel() {
+    const char* built = std::getenv("HAWSER_KERNEL");
+    return built != nullptr ? KernelImage{fs::path(built) / "arch/x86/boot/bzImage", built}
+                            : packaged_kernel();
+}
+
+fs::path module_under_test() {
+    const char* other = std::getenv("HAWSER_MODULE");
+    return other != nullptr ? fs::path(other) : build_folder() / "module" / "hawser.ko";
 }
 
 std::vector<std::string> needs_of(const fs::path& module_file) {
@@ -139,18 +150,6 @@ std::vector<std::string> needs_of(const fs::path& module_file) {
     return needs;
 }
 
-TinyInitramfs node_initramfs() {
-    TinyInitramfs initramfs;
-    // sha3_generic: what the module asks for is not loaded by this small world.
-    initramfs.modules = {"virtio_pci",     "virtio_net", "virtio_rng",  "sd_mod",
-                         "crc32c_generic", "libcrc32c",  "sha3_generic"};
-    const auto module = build_folder() / "module" / "hawser.ko";
-    for (const auto& need : needs_of(module)) initramfs.modules.push_back(need);
-    initramfs.module_files = {module};
-    initramfs.programs = {build_folder() / "bin" / "hawser"};
-    return initramfs;
-}
-
 void TinyInitramfs::write(const fs::path& file, const KernelImage& kernel) const {
     std::string name = (fs::temp_directory_path() / "hawser-initramfs-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) {
@@ -163,7 +162,7 @@ void TinyInitramfs::write(const fs::path& file, const KernelImage& kernel) const
     }
     fs::copy_file("/bin/busybox", root / "bin/busybox");
     std::vector<fs::path> order;
-    ModuleIndex index(kernel.release);
+    ModuleIndex index(kernel.modules);
     for (const auto& module : modules) {
         index.add(module, order);
     }
@@ -186,6 +185,19 @@ void TinyInitramfs::write(const fs::path& file, const KernelImage& kernel) const
                  "cd \"$1\" && find . -mindepth 1 | cpio --quiet --owner=0:0 -o -H newc > \"$2\"",
                  "sh", root.string(), fs::absolute(file).string()});
     fs::remove_all(root);
+}
+
+TinyInitramfs hawser_initramfs(std::string script) {
+    TinyInitramfs initramfs;
+    // sha3_generic: what the module asks for is not loaded by this small world.
+    initramfs.modules = {"virtio_pci",     "virtio_net", "virtio_rng",  "sd_mod",
+                         "crc32c_generic", "libcrc32c",  "sha3_generic"};
+    auto module = module_under_test();
+    for (const auto& need : needs_of(module)) initramfs.modules.push_back(need);
+    initramfs.module_files = {module};
+    initramfs.programs = {build_folder() / "bin" / "hawser"};
+    initramfs.script = std::move(script);
+    return initramfs;
 }
 
 }  // namespace hawser::qemu

@@ -14,13 +14,19 @@ namespace hawser::qemu {
 
 struct KernelImage {
     std::filesystem::path image;
-    std::string release;  // as in /lib/modules/<release>
+    std::filesystem::path modules;  // where its modules.builtin is, and modules.dep if it has any
 };
 
-// Reads the release out of the image itself (the x86 boot protocol's kernel_version).
+// With the modules of the release that the image itself names (the x86 boot protocol's
+// kernel_version).
 KernelImage kernel_image(const std::filesystem::path& image);
 // build/images/vmlinuz, or else the newest packaged kernel that can be read.
+KernelImage packaged_kernel();
+// That of the machine under test: what HAWSER_KERNEL names, the folder that a kernel was built in,
+// or else the packaged one.
 KernelImage default_kernel();
+// hawser.ko for that kernel: HAWSER_MODULE, or else build/module/hawser.ko.
+std::filesystem::path module_under_test();
 
 // The modules that a module file names as those it needs.
 std::vector<std::string> needs_of(const std::filesystem::path& module_file);
@@ -34,7 +40,7 @@ struct TinyInitramfs {
     void write(const std::filesystem::path& file, const KernelImage& kernel) const;
 };
 
-// What a node needs: the module of this build, `hawser`, a virtio NIC, disks. Without a script.
-TinyInitramfs node_initramfs();
+// For a machine with hawser.ko under test: virtio, what the module needs, the module, `hawser`.
+TinyInitramfs hawser_initramfs(std::string script);
 
 }  // namespace hawser::qemu

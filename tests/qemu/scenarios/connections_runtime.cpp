@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "direct_run.h"
-#include "paths.h"
 #include "story.h"
 #include "tiny_initramfs.h"
 
@@ -64,15 +63,7 @@ say done
 )sh";
 
 TinyInitramfs initramfs_of(const Target& target) {
-    TinyInitramfs initramfs;
-    initramfs.modules = {"virtio_pci", "virtio_net",     "virtio_rng",
-                         "sd_mod",     "crc32c_generic", "libcrc32c"};
-    auto module = build_folder() / "module" / "hawser.ko";
-    for (const auto& need : needs_of(module)) initramfs.modules.push_back(need);
-    initramfs.module_files = {module};
-    initramfs.programs = {build_folder() / "bin" / "hawser"};
-    initramfs.script = fmt::format(fmt::runtime(k_script), target.name(), target.port());
-    return initramfs;
+    return hawser_initramfs(fmt::format(fmt::runtime(k_script), target.name(), target.port()));
 }
 
 void judge_console(DirectRun& run) {

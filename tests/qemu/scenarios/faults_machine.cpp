@@ -113,7 +113,7 @@ std::string sum_of(const fs::path& image, uint64_t bytes) {
 }  // namespace
 
 void start_fault_machine(DirectRun& run, const FaultMachineOptions& options) {
-    auto initramfs = node_initramfs();
+    auto initramfs = hawser_initramfs({});
     if (options.fio) initramfs.programs.push_back("/usr/bin/fio");
     if (options.ext4) initramfs.modules.push_back("ext4");
     initramfs.script = network_of(options) + k_words + options.script;

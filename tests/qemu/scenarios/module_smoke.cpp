@@ -6,15 +6,12 @@
 #include <fmt/format.h>
 
 #include "direct_run.h"
-#include "paths.h"
 #include "story.h"
 #include "tiny_initramfs.h"
 
 using namespace hawser::qemu;
 
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr uint64_t k_disk_bytes = 64 << 20;
 constexpr uint64_t k_noise_bytes = 16 << 20;
@@ -69,19 +66,7 @@ say done
 )sh";
 
 TinyInitramfs smoke_initramfs(const Target& target) {
-    TinyInitramfs initramfs;
-    initramfs.modules = {"virtio_pci", "virtio_net",     "virtio_rng",
-                         "sd_mod",     "crc32c_generic", "libcrc32c"};
-    auto module = build_folder() / "module" / "hawser.ko";
-    for (const auto& need : needs_of(module)) {
-        initramfs.modules.push_back(need);
-    }
-    initramfs.module_files = {module};
-    if (auto command = build_folder() / "bin" / "hawser"; fs::exists(command)) {
-        initramfs.programs = {command};
-    }
-    initramfs.script = fmt::format(fmt::runtime(k_script), target.name(), target.port());
-    return initramfs;
+    return hawser_initramfs(fmt::format(fmt::runtime(k_script), target.name(), target.port()));
 }
 
 void judge_console(DirectRun& run) {

@@ -21,8 +21,6 @@ using namespace hawser::qemu;
 
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr const char* k_name = "iqn.2026-11.hawser:recovery-disk";
 
 // {0}: target name, {1}: port.
@@ -71,15 +69,7 @@ say done
 )sh";
 
 TinyInitramfs recovery_initramfs(uint16_t port) {
-    TinyInitramfs initramfs;
-    initramfs.modules = {"virtio_pci", "virtio_net",     "virtio_rng",
-                         "sd_mod",     "crc32c_generic", "libcrc32c"};
-    auto module = build_folder() / "module" / "hawser.ko";
-    for (const auto& need : needs_of(module)) initramfs.modules.push_back(need);
-    initramfs.module_files = {module};
-    initramfs.programs = {build_folder() / "bin" / "hawser"};
-    initramfs.script = fmt::format(fmt::runtime(k_script), k_name, port);
-    return initramfs;
+    return hawser_initramfs(fmt::format(fmt::runtime(k_script), k_name, port));
 }
 
 void judge_console(DirectRun& run) {

@@ -64,14 +64,8 @@ say done
 )sh";
 
 TinyInitramfs initramfs_of(uint16_t port) {
-    TinyInitramfs initramfs;
-    initramfs.modules = {"virtio_pci", "virtio_net",     "virtio_rng",
-                         "sd_mod",     "crc32c_generic", "libcrc32c"};
-    auto module = build_folder() / "module" / "hawser.ko";
-    for (const auto& need : needs_of(module)) initramfs.modules.push_back(need);
-    initramfs.module_files = {module};
-    initramfs.programs = {build_folder() / "bin" / "hawser", "/usr/bin/sg_reset"};
-    initramfs.script = fmt::format(fmt::runtime(k_script), k_name, port);
+    auto initramfs = hawser_initramfs(fmt::format(fmt::runtime(k_script), k_name, port));
+    initramfs.programs.push_back("/usr/bin/sg_reset");
     return initramfs;
 }
 
