@@ -40,6 +40,7 @@ for level in 0 1 2; do
         --ErrorRecoveryLevel $level --HeaderDigest CRC32C --DataDigest CRC32C > /tmp/out
     disk=$(sed -n 's/^LUN 0 is //p' /tmp/out)
     [ -b "$disk" ] || break
+    echo 600 > /sys/block/$(basename $disk)/device/timeout
     D=$(echo $S/hawser*)
     name=$(basename $D)
     say "level $level: $name on $disk: $(grep -E 'ErrorRecoveryLevel|Digest' $D/negotiated |
