@@ -17,7 +17,9 @@ std::vector<std::string> kernel_complaints(const std::vector<Line>& lines) {
         "rcu_(sched|preempt).*(stall|detected)|INFO: (possible|inconsistent|lockdep)|"
         "DEBUG_LOCKS_WARN|UBSAN|KASAN|scheduling while atomic|sleeping function called|"
         "Call Trace:|disagrees about version of symbol|I/O error|EXT4-fs error|"
-        "Remounting filesystem read-only|Device offlined");
+        "Remounting filesystem read-only|Device offlined|page allocation failure|"
+        "[Oo]ut of memory|oom-kill|ODEBUG: |corruption|unreferenced object|"
+        "kmemleak: [1-9][0-9]* new suspected");
     std::vector<std::string> found;
     for (const auto& line : lines) {
         if (std::regex_search(line.text, k_complaint)) {
