@@ -7,7 +7,7 @@
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-shell deps build module images check check-unit check-qemu check-faults
-.PHONY: fuzz tidy sim cases format clean programs rfc-coverage check-mutants coverage
+.PHONY: fuzz tidy sim cases format clean programs rfc-coverage check-mutants coverage check-debug
 
 JOBS ?= $(shell nproc)
 # Asked for when used, not when read: `make deps` may install the kernel that is then found.
@@ -54,6 +54,10 @@ check-faults: build module images ## the thirty faults on machines, and their ta
 	rm -rf build/qemu/fault-*
 	-$(CTEST) --label-regex '^fault$$' $(if $(T),--tests-regex "fault-($(T))")
 	build/bin/hawser-faults
+
+# The kernel is built once, a quarter of an hour.
+check-debug: build module ## a kernel with KASAN, lockdep, kmemleak; leaks in full; CYCLES=1000
+	tests/debug-kernel/check
 
 fuzz: ## every parser and the stream under libFuzzer; SECONDS=60 is how long each
 	@mkdir -p build/fuzz && tests/fuzz/run build/fuzz all $(or $(SECONDS),60)

@@ -20,7 +20,8 @@ inline std::filesystem::path images_folder() {
     return build_folder() / "images";
 }
 inline std::filesystem::path evidence_folder(const std::string& scenario) {
-    return build_folder() / "qemu" / scenario;
+    const char* other = std::getenv("HAWSER_EVIDENCE");
+    return (other != nullptr ? std::filesystem::path(other) : build_folder() / "qemu") / scenario;
 }
 
 }  // namespace hawser::qemu
