@@ -123,11 +123,12 @@ TEST_CASE("recovery-levels") {
         const uint16_t port = free_port();
         Process::Options options;
         options.output = run.directory() / "target.log";
-        Process target({(build_folder() / "bin" / "hawser-target").string(), "--listen",
-                        fmt::format("127.0.0.1:{}", port), "--name", k_name, "--size", "64",
-                        "--set", "ErrorRecoveryLevel=2", "--set", "MaxConnections=8", "--set",
-                        "HeaderDigest=CRC32C,None", "--set", "DataDigest=CRC32C,None"},
-                       options);
+        Process target(
+            {(build_folder() / "bin" / "hawser-target").string(), "--listen",
+             fmt::format("127.0.0.1:{}", port), "--name", k_name, "--size", "64", "--set",
+             "ErrorRecoveryLevel=2", "--set", "DefaultTime2Wait=0", "--set", "MaxConnections=8",
+             "--set", "HeaderDigest=CRC32C,None", "--set", "DataDigest=CRC32C,None"},
+            options);
         auto kernel = default_kernel();
         auto initrd = run.directory() / "initramfs.img";
         recovery_initramfs(port).write(initrd, kernel);
