@@ -220,7 +220,7 @@ struct glue_session {
 	u16 turn[HAWSER_CONNECTIONS_MAX]; /* fewer CPUs than connections: take turns */
 	bool take_turns;
 
-	spinlock_t lock; /* snapshot, glue_connection.ends and .keys */
+	spinlock_t lock; /* snapshot, scsi_host's end, glue_connection.ends and .keys */
 	struct hawser_session_snapshot snapshot;
 
 	struct Scsi_Host *scsi_host;

@@ -214,7 +214,9 @@ void glue_host_forget(struct glue_session *session)
 
 	if (!host)
 		return;
-	session->scsi_host = NULL;
+	spin_lock_irq(&session->lock);
+	session->scsi_host = NULL; /* the control thread looks no more */
+	spin_unlock_irq(&session->lock);
 	scsi_remove_host(host);
 	scsi_host_put(host);
 }

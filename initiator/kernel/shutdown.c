@@ -42,17 +42,19 @@ static bool shutdown_disk_is_dirty(struct scsi_device *sdev)
  */
 bool glue_shutdown_dirty(struct glue_session *session)
 {
-	struct Scsi_Host *host = session->scsi_host;
 	struct scsi_device *sdev;
-	unsigned long flags;
+	struct Scsi_Host *host;
 	bool dirty = false;
 
-	if (!host)
-		return false;
-	spin_lock_irqsave(host->host_lock, flags);
-	__shost_for_each_device(sdev, host)
-		dirty |= shutdown_disk_is_dirty(sdev);
-	spin_unlock_irqrestore(host->host_lock, flags);
+	spin_lock_irq(&session->lock); /* glue_host_forget comes before or after */
+	host = session->scsi_host;
+	if (host) {
+		spin_lock(host->host_lock);
+		__shost_for_each_device(sdev, host)
+			dirty |= shutdown_disk_is_dirty(sdev);
+		spin_unlock(host->host_lock);
+	}
+	spin_unlock_irq(&session->lock);
 	return dirty;
 }
 
