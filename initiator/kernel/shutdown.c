@@ -135,17 +135,26 @@ static void shutdown_session(struct device *dev)
 		  session->options.grace_ms / 1000);
 }
 
-static int shutdown_notify(struct notifier_block *block, unsigned long code, void *command)
+static void shutdown_prepare(bool root)
 {
 	struct glue_session *session;
 
-	mutex_lock(&glue_sessions_lock);
 	list_for_each_entry(session, &glue_sessions, entry) {
+		if (session->options.root != root)
+			continue;
 		if (!device_link_add(&session->dev, shutdown_anchor, DL_FLAG_STATELESS))
 			dev_emerg(&session->dev, "cannot be moved before the NICs\n");
 		WRITE_ONCE(session->grace_ends_ms, glue_now_ms() + session->options.grace_ms);
 		glue_session_kick(session);
 	}
+}
+
+/* The last to be moved is the first to go: the root sessions go after all others. */
+static int shutdown_notify(struct notifier_block *block, unsigned long code, void *command)
+{
+	mutex_lock(&glue_sessions_lock);
+	shutdown_prepare(true);
+	shutdown_prepare(false);
 	mutex_unlock(&glue_sessions_lock);
 	return NOTIFY_DONE;
 }

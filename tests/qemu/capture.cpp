@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <stdexcept>
 
@@ -329,14 +330,22 @@ std::string WireConnection::isid() const {
     return login_requests.empty() ? "" : login_requests.front().isid;
 }
 
-Capture Capture::since(double at) const {
-    Capture later{{}, malformed};
+Capture Capture::between(double from, double to) const {
+    Capture within{{}, malformed};
     for (const auto& connection : connections) {
-        if (!connection.login_requests.empty() && connection.login_requests.front().at >= at) {
-            later.connections.push_back(connection);
+        if (connection.login_requests.empty()) {
+            continue;
+        }
+        double at = connection.login_requests.front().at;
+        if (at >= from && at < to) {
+            within.connections.push_back(connection);
         }
     }
-    return later;
+    return within;
+}
+
+Capture Capture::since(double at) const {
+    return between(at, std::numeric_limits<double>::infinity());
 }
 
 Capture Capture::logged_in() const {

@@ -68,6 +68,7 @@ struct Capture {
     // Connections whose first Login Request came after `at` (the firmware's came before the
     // kernel's).
     Capture since(double at) const;
+    Capture between(double from, double to) const;
     Capture logged_in() const;
     uint64_t commands() const;
     size_t login_requests_after(double at) const;

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "disk.h"
 #include "process.h"
 #include "scenario.h"
 #include "tiny_initramfs.h"
@@ -67,6 +68,13 @@ Target& DirectRun::take_target(std::unique_ptr<Target> target) {
 Target& DirectRun::start_tgt(uint64_t image_bytes, const TargetChap& chap) {
     TargetOptions options = target_options(image_bytes);
     options.chap = chap;
+    return take_target(make_tgt(options));
+}
+
+Target& DirectRun::start_tgt_on(const fs::path& image) {
+    copy_image(image, this->image());
+    TargetOptions options = target_options(0);
+    options.image = this->image();
     return take_target(make_tgt(options));
 }
 
@@ -158,9 +166,19 @@ size_t DirectRun::count_frames(uint16_t target_port, const std::string& filter) 
     return count;
 }
 
+void DirectRun::forgive_crash(const std::string& expression) {
+    crash_ = expression;
+}
+
 void DirectRun::finish() {
     if (machine_) {
-        auto complaints = kernel_complaints(machine_->serial().lines());
+        auto lines = machine_->serial().lines();
+        if (auto crash = crash_.empty() ? std::nullopt : machine_->serial().find(crash_)) {
+            auto next = machine_->serial().find("Linux version", crash->line);
+            lines.erase(lines.begin() + static_cast<long>(crash->line),
+                        next ? lines.begin() + static_cast<long>(next->line) : lines.end());
+        }
+        auto complaints = kernel_complaints(lines);
         report_.check("the kernel has nothing to complain about", complaints.empty(),
                       fmt::format("{}", fmt::join(complaints, "\n")));
         machine_->kill();

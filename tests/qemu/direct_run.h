@@ -22,6 +22,8 @@ public:
 
     // An image of zeroes of that size behind it; 0: a target without a disk.
     Target& start_tgt(uint64_t image_bytes, const TargetChap& chap = {});
+    // A copy of that image behind it.
+    Target& start_tgt_on(const std::filesystem::path& image);
     // The kernel's target, in a machine of its own.
     Target& start_lio(uint64_t image_bytes, unsigned error_recovery_level);
     // HAWSER_KERNEL_ARGUMENTS is added to the command line.
@@ -45,6 +47,8 @@ public:
     size_t count_frames(uint16_t target_port, const std::string& filter);
     // What was on the wire to this port, all NICs; after the machine has ended.
     Capture wire(uint16_t target_port);
+    // The crash of a kernel that the story asked for, up to where the next one starts.
+    void forgive_crash(const std::string& expression);
     void finish();
 
     Machine& machine() { return *machine_; }
@@ -64,6 +68,7 @@ private:
     Report report_;
     std::unique_ptr<Target> target_;
     std::unique_ptr<Machine> machine_;
+    std::string crash_;
 };
 
 }  // namespace hawser::qemu

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "disk.h"
+#include "ending.h"
 #include "scenario.h"
 
 namespace hawser::qemu {
@@ -22,26 +23,6 @@ constexpr uint64_t k_written_bytes = 64 << 20;
 
 std::string at(const std::optional<double>& time) {
     return time ? fmt::format("{:.3f} s", *time) : "never";
-}
-
-std::string describe(const WireConnection& connection) {
-    return fmt::format("CID {} ({} by net{})", connection.cid(), connection.portal, connection.nic);
-}
-
-// The connections that live at the end: those of the last session, when it was reinstated.
-std::vector<const WireConnection*> open_at_end(const Capture& capture) {
-    std::vector<const WireConnection*> open;
-    for (const auto& connection : capture.connections) {
-        bool newest = std::none_of(capture.connections.begin(), capture.connections.end(),
-                                   [&](const auto& other) {
-                                       return other.cid() == connection.cid() &&
-                                              other.logged_in_at() > connection.logged_in_at();
-                                   });
-        if (newest) {
-            open.push_back(&connection);
-        }
-    }
-    return open;
 }
 
 }  // namespace
@@ -107,66 +88,50 @@ void Scenario::judge_wire(unsigned connections) {
 void Scenario::judge_clean_end() {
     auto session = kernel_wire();
     report_.set_connections(session);
-    auto open = open_at_end(session);
-    std::optional<double> first_logout, last_sync, last_command;
-    bool session_closed = false;  // Logout reason 0 closes all connections of the session
-    for (const auto* connection : open) {
-        if (connection->logout_request_at) {
-            first_logout = std::min(first_logout.value_or(1e9), *connection->logout_request_at);
-        }
-        session_closed = session_closed ||
-                         (connection->logout_reason == 0u && connection->logout_response == 0u);
-        for (double sync : connection->cache_syncs) {
-            last_sync = std::max(last_sync.value_or(0), sync);
-        }
-        last_command = std::max(last_command.value_or(0), connection->last_command_at.value_or(0));
-    }
     auto asked = report_.phase_at("power-off asked");
-    asked = asked ? asked : report_.phase_at("reboot -ff");
-    report_.check("SYNCHRONIZE CACHE after the end was asked for, and before Logout",
-                  asked && last_sync && first_logout && *last_sync > *asked - 1 &&
-                      *last_sync <= *first_logout,
-                  fmt::format("asked at {}, last sync {}, first Logout {}", at(asked),
-                              at(last_sync), at(first_logout)));
-    report_.check(
-        "no SCSI command after the first Logout",
-        first_logout && last_command && *last_command <= *first_logout,
-        fmt::format("last command {}, first Logout {}", at(last_command), at(first_logout)));
-    report_.check("there is a session to end", !open.empty());
-    for (const auto* connection : open) {
-        bool own = connection->logout_request_at && connection->logout_response == 0u;
-        report_.check("Logout, answered with success: " + describe(*connection),
-                      own || session_closed,
-                      fmt::format("Logout {}, response {}", at(connection->logout_request_at),
-                                  at(connection->logout_response_at)));
-        report_.check("closed with FIN, not by reset: " + describe(*connection),
-                      connection->fin_from_initiator_at && !connection->reset_at,
-                      fmt::format("FIN {}, RST {}", at(connection->fin_from_initiator_at),
-                                  at(connection->reset_at)));
+    judge_session_end(report_, session, asked ? asked : report_.phase_at("reboot asked"));
+}
+
+// Every life of the machine: its session, from its kernel's start to its end.
+void Scenario::judge_lives() {
+    for (size_t i = 0; i < lives_.size(); ++i) {
+        const auto& life = lives_[i];
+        auto session = wire().between(life.kernel_start + 0.5, life.ended).logged_in();
+        auto label = fmt::format(" (life {}: {})", i + 1, life.end);
+        report_.check(fmt::format("{} connections logged in{}", plan_.portals, label),
+                      session.connections.size() == plan_.portals,
+                      std::to_string(session.connections.size()));
+        judge_session_end(report_, session, life.asked, label);
     }
-    if (last_sync) {
-        report_.phase("last SYNCHRONIZE CACHE", *last_sync);
-    }
-    if (first_logout) {
-        report_.phase("Logout", *first_logout);
+    report_.set_connections(wire().logged_in());
+    report_.check("tshark finds no malformed PDU of ours", wire().malformed.empty(),
+                  fmt::format("{}", fmt::join(wire().malformed, "\n")));
+}
+
+void Scenario::inspect_disk(const std::string& label) {
+    auto state = inspect_file_system(image());
+    report_.check("e2fsck -n finds a clean file system" + label, state.clean, state.report);
+    report_.check("no journal to replay" + label, !state.needs_recovery);
+    judge_noise(label);
+}
+
+void Scenario::judge_noise(const std::string& label) {
+    if (!sum_.empty()) {
+        auto seen = sha256_inside(image(), "/root/hawser-64MiB");
+        report_.check("the 64 MiB are on the disk, read out of the image on the host" + label,
+                      seen == sum_, seen);
     }
 }
 
 void Scenario::judge_disk(bool unmounted) {
     target_->stop();
-    auto state = inspect_file_system(image());
     if (unmounted) {
-        report_.check("e2fsck -n finds a clean file system", state.clean, state.report);
-        report_.check("no journal to replay", !state.needs_recovery);
-    } else {
-        replay_journal(image());
-        report_.check("the journal's replay leaves a clean file system", true);
+        inspect_disk("");
+        return;
     }
-    if (!sum_.empty()) {
-        auto seen = sha256_inside(image(), "/root/hawser-64MiB");
-        report_.check("the 64 MiB are on the disk, read out of the image on the host", seen == sum_,
-                      seen);
-    }
+    replay_journal(image());
+    report_.check("the journal's replay leaves a clean file system", true);
+    judge_noise("");
 }
 
 void Scenario::finish() {

@@ -94,7 +94,8 @@ Arguments Machine::arguments() {
                    "-no-user-config",
                    "-display",
                    "none",
-                   "-no-reboot",
+                   "-action",
+                   options_.reboots ? "reboot=reset" : "reboot=shutdown",
                    "-S",
                    "-rtc",
                    fmt::format("base={:%Y-%m-%dT%H:%M:%S},clock=vm", fmt::gmtime(pcap_epoch_)),
@@ -177,6 +178,16 @@ void Machine::plug_nic(unsigned nic) {
 
 void Machine::set_link(unsigned nic, bool up) {
     qmp_->execute("set_link", {{"name", fmt::format("nic{}", nic)}, {"up", up}});
+}
+
+void Machine::pause() {
+    qmp_->execute("stop");
+    paused_at_ = Clock::now();
+}
+
+void Machine::resume() {
+    started_at_ += Clock::now() - paused_at_;
+    qmp_->execute("cont");
 }
 
 std::string Machine::wait_for_end(Seconds limit) {

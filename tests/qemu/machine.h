@@ -39,6 +39,7 @@ struct MachineOptions {
     std::vector<std::string> host_forwards;  // slirp hostfwd rules of the first network
     bool second_console = true;
     bool on_terminal = false;  // the first console is the user's terminal
+    bool reboots = false;      // a reset starts it again; else it ends the machine
     Arguments more;            // further QEMU arguments
 };
 
@@ -59,11 +60,16 @@ public:
     void plug_nic(unsigned nic);
     void set_link(unsigned nic, bool up);
 
+    // Its processors stand still, and its clock with them: now() and packets stay on one line.
+    void pause();
+    void resume();
+
     // Why the machine ended ("guest-shutdown", "guest-reset", ...), when its process has gone.
     std::string wait_for_end(Seconds limit);
     bool running() { return process_->running(); }
     void kill() { process_->kill(); }
 
+    // Of a moment since the last resume().
     double seconds(Clock::time_point at) const { return Seconds(at - started_at_).count(); }
     double now() const { return seconds(Clock::now()); }
     // What a packet's time stamp must be lessened by to be on the same line.
@@ -81,7 +87,8 @@ private:
     std::unique_ptr<Qmp> qmp_;
     std::unique_ptr<SerialLog> serial_;
     std::unique_ptr<Shell> shell_;
-    Clock::time_point started_at_;
+    Clock::time_point started_at_;  // later by the time that it stood still
+    Clock::time_point paused_at_;
 };
 
 }  // namespace hawser::qemu

@@ -11,6 +11,7 @@
 
 #include "disk.h"
 #include "paths.h"
+#include "process.h"
 
 namespace hawser::qemu {
 
@@ -43,10 +44,14 @@ void require_images() {
     }
 }
 
+void make_root_image(const std::string& which) {
+    run_checked({(build_folder() / "../tests/qemu/roots/make").string(), which}, Seconds(800));
+}
+
 Scenario::Scenario(const Plan& plan)
     : plan_(plan), directory_(fresh_evidence_folder(plan.name)), report_(plan.name) {
     require_images();
-    copy_image(images_folder() / "root.img", image());
+    copy_image(images_folder() / (plan.root + ".img"), image());
     TargetOptions target;
     target.directory = directory_;
     target.image = image();
@@ -62,6 +67,7 @@ Scenario::Scenario(const Plan& plan)
     machine.directory = directory_;
     machine.nics = plan.nics;
     machine.on_terminal = plan.on_terminal;
+    machine.reboots = plan.reboots;
     machine.boot_file =
         fmt::format("http://{}:{}/boot.ipxe", Machine::host_address(0), http_server_->port());
     machine_ = std::make_unique<Machine>(machine);
@@ -71,9 +77,10 @@ Scenario::Scenario(const Plan& plan)
 Scenario::~Scenario() = default;
 
 void Scenario::phase(const std::string& name, double at) {
-    report_.phase(name, at);
+    auto label = lives_.size() > 1 ? fmt::format("life {}: {}", lives_.size(), name) : name;
+    report_.phase(label, at);
     if (plan_.progress) {
-        plan_.progress(at, name);
+        plan_.progress(at, label);
     }
 }
 
@@ -119,15 +126,24 @@ std::string Scenario::settings() const {
     return text;
 }
 
-void Scenario::boot() {
-    auto& serial = machine_->serial();
-    auto firmware = serial.expect("Hawser: starting Linux|Hawser: FAILED.*", k_firmware_limit);
+void Scenario::expect_firmware() {
+    auto firmware = machine_->serial().expect("Hawser: starting Linux|Hawser: FAILED.*",
+                                              k_firmware_limit, life_starts_at_);
     if (firmware.text.find("FAILED") != std::string::npos) {
         throw std::runtime_error("firmware: " + firmware.text);
     }
     phase("firmware hands over to Linux", machine_->seconds(firmware.at));
-    auto kernel = serial.expect("Linux version", k_step_limit);
-    phase("kernel start", machine_->seconds(kernel.at));
+}
+
+void Scenario::boot() {
+    auto& serial = machine_->serial();
+    const bool by_kexec = !lives_.empty() && lives_.back().end.find("kexec") != std::string::npos;
+    if (!by_kexec) {
+        expect_firmware();
+    }
+    auto kernel = serial.expect("Linux version", k_step_limit, life_starts_at_);
+    lives_.push_back({machine_->seconds(kernel.at), 0, 0, ""});
+    phase("kernel start", lives_.back().kernel_start);
     auto mounted =
         serial.expect("EXT4-fs \\((sd[a-z]+)\\): mounted filesystem|^hawser: no root|Kernel panic",
                       k_boot_limit, kernel.line);
@@ -149,8 +165,8 @@ void Scenario::wait_for_shell() {
             shell().wait_for_prompt(Deadline(Seconds(5)));
             return;
         } catch (const std::exception&) {
-            auto bad =
-                machine_->serial().find("Kernel panic|[Ee]mergency (mode|shell)|FAILED to boot");
+            auto bad = machine_->serial().find(
+                "Kernel panic|[Ee]mergency (mode|shell)|FAILED to boot", life_starts_at_);
             if (bad || deadline.passed() || !machine_->running()) {
                 throw std::runtime_error(
                     fmt::format("no login: {}", bad ? bad->text : "no prompt on ttyS1"));
@@ -228,10 +244,35 @@ void Scenario::power_off() {
     expect_end("guest-shutdown", k_step_limit);
 }
 
-void Scenario::reboot_ff() {
-    phase("reboot -ff", machine_->now());
-    shell().send_only("reboot -ff");
+void Scenario::reboot(const std::string& command) {
+    phase("reboot asked", machine_->now());
+    shell().send_only(command);
     expect_end("guest-reset", k_step_limit);
+}
+
+void Scenario::end_life(const std::string& command, const std::string& line) {
+    auto& life = lives_.back();
+    life.end = command;
+    life.asked = machine_->now();
+    phase(command, life.asked);
+    auto mark = machine_->serial().mark();
+    shell().send_only(command);
+    auto end = machine_->serial().expect(line, k_step_limit, mark);
+    machine_->pause();
+    life.ended = machine_->seconds(end.at);
+    phase("ended", life.ended);
+    life_starts_at_ = end.line + 1;
+    inspect_disk(fmt::format(" (life {}: {})", lives_.size(), command));
+}
+
+void Scenario::leave_to_boot(const std::string& command, const std::string& line) {
+    end_life(command, line);
+    machine_->resume();
+}
+
+void Scenario::leave_to_stand(const std::string& command, const std::string& line) {
+    end_life(command, line);
+    machine_->kill();
 }
 
 void Scenario::expect_end(const std::string& reason, Seconds limit) {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "capture.h"
 #include "http_server.h"
@@ -28,10 +29,20 @@ struct Plan {
     unsigned connections = 0;      // to ask for; 0: do not say, so one a portal
     unsigned max_connections = 8;  // what the target grants
     unsigned noop_out_timeout_s = 30;
-    std::string arguments{};   // more for the kernel's command line
-    bool on_terminal = false;  // the user sits at the console
-    TargetChap chap{};         // the target's; settings.ipxe gives it to iPXE
+    std::string arguments{};    // more for the kernel's command line
+    bool on_terminal = false;   // the user sits at the console
+    std::string root = "root";  // whose image: build/images/<root>.img
+    bool reboots = false;       // for leave_to_boot(): a reset is not the machine's end
+    TargetChap chap{};          // the target's; settings.ipxe gives it to iPXE
     std::function<void(double, const std::string&)> progress{};  // told of each phase as it comes
+};
+
+// From a kernel's start to how it ended; times as of the machine.
+struct Life {
+    double kernel_start = 0;
+    double asked = 0;
+    double ended = 0;
+    std::string end;  // the command that ended it
 };
 
 class Scenario {
@@ -39,7 +50,7 @@ public:
     explicit Scenario(const Plan& plan);
     ~Scenario();
 
-    // From power-on to a root shell, all phases noted.
+    // From power-on (or the last life's end) to a root shell, all phases noted.
     void boot();
     // Asks the guest and checks: root on the session, connections asked and granted.
     void expect_session(unsigned granted);
@@ -47,13 +58,20 @@ public:
     // comparison out of the image.
     void write_and_compare();
     void power_off();
-    void reboot_ff();
+    void reboot(const std::string& command);
+    // Ends this life by `command`; the next boot() is of the kernel that comes by itself. `line`:
+    // what the console then shows; by then the disk must be at rest, and is judged while the
+    // machine is paused.
+    void leave_to_boot(const std::string& command, const std::string& line);
+    // As leave_to_boot, but the machine stands still for ever, and is switched off.
+    void leave_to_stand(const std::string& command, const std::string& line);
     // The end of a machine: what its SHUTDOWN event says must be `reason`.
     void expect_end(const std::string& reason, Seconds limit);
 
     // After the end: the checks on what was on the wire and what is on the disk.
     void judge_wire(unsigned connections);
     void judge_clean_end();
+    void judge_lives();
     void judge_disk(bool unmounted);
 
     // Always the last: complaints of the kernel, report.json.
@@ -63,6 +81,7 @@ public:
     Shell& shell() { return machine_->shell(); }
     Target& target() { return *target_; }
     Report& report() { return report_; }
+    uint16_t http_port() const { return http_server_->port(); }
     const Plan& plan() const { return plan_; }
     std::filesystem::path directory() const { return directory_; }
     std::filesystem::path image() const { return directory_ / "root.img"; }
@@ -73,6 +92,10 @@ public:
     Capture kernel_wire();
 
 private:
+    void end_life(const std::string& command, const std::string& line);
+    void inspect_disk(const std::string& label);
+    void judge_noise(const std::string& label);
+    void expect_firmware();
     void prepare_boot_files();
     std::string settings() const;
     void wait_for_shell();
@@ -87,11 +110,15 @@ private:
     std::unique_ptr<HttpServer> http_server_;
     std::unique_ptr<Machine> machine_;
     std::optional<Capture> wire_;
-    std::string sum_;  // of the file that write_and_compare() left
+    std::vector<Life> lives_;
+    size_t life_starts_at_ = 0;  // the console's line
+    std::string sum_;            // of the file that write_and_compare() left
 };
 
 // The evidence folder of a run, made empty.
 std::filesystem::path fresh_evidence_folder(const std::string& name);
 void require_images();
+// An image that tests/qemu/roots describes: made when it is not there (minutes, and a download).
+void make_root_image(const std::string& which);
 
 }  // namespace hawser::qemu
