@@ -56,6 +56,7 @@ install() {
 
     # The exit root is filled from this initramfs, before it goes: a list of what belongs there.
     inst_script "$exit_root/shutdown" /usr/lib/hawser/exit-root/shutdown
+    inst_script "$exit_root/bounded.sh" /usr/lib/hawser/exit-root/bounded.sh
     inst_hook pre-pivot 90 "$exit_root/fill.sh"
     # The last in the list is busybox itself: fill.sh makes it /bin/sh.
     list_with_libraries "$(find_binary busybox)" > "$initdir/usr/lib/hawser/exit-root/files"

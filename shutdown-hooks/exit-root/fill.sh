@@ -26,6 +26,7 @@ hawser_fill_exit_root() {
     # shellcheck disable=SC2086
     cp -L --parents $files $exit_root || return 1
     ln -s "${files##* }" $exit_root/bin/sh || return 1
+    cp /usr/lib/hawser/exit-root/bounded.sh $exit_root/bounded.sh || return 1
     # Last: who finds it may rely on the rest.
     cp /usr/lib/hawser/exit-root/shutdown $exit_root/shutdown
 }

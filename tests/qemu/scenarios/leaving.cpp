@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Leaving without systemd: reboot -ff unmounts nothing, so what is clean on the wire is the
-// driver's own doing.
+// Leaving by systemd, every way that is not the power-off which ends most other stories. And past
+// it: reboot -ff unmounts nothing, so what is clean on the wire is the driver's own doing.
 
 #include <fmt/format.h>
 
@@ -9,11 +9,55 @@
 
 using namespace hawser::qemu;
 
+namespace {
+
+// The node holds no kernel: it fetches the one that it came from again, and loads it for kexec.
+void load_kexec(Scenario& run) {
+    run.shell().run_checked(
+        fmt::format("cd /dev/shm && for f in vmlinuz initrd.img; do "
+                    "/run/initramfs/bin/busybox wget -q http://{}:{}/$f; done && "
+                    "kexec --load vmlinuz --initrd=initrd.img --reuse-cmdline && rm vmlinuz "
+                    "initrd.img; cat /sys/kernel/kexec_loaded",
+                    Machine::host_address(0), run.http_port()),
+        Seconds(180));
+}
+
+}  // namespace
+
+// One after the other, each end but the last is the next boot's beginning: about 4 minutes.
+TEST_CASE("reboot-kexec-halt") {
+    tell({.name = "reboot-kexec-halt", .reboots = true}, [](Scenario& run) {
+        run.boot();
+        run.expect_session(4);
+        run.write_and_compare();
+        run.leave_to_boot("systemctl reboot", "reboot: Restarting system");
+        run.boot();
+        load_kexec(run);
+        run.leave_to_boot("systemctl kexec", "kexec_core: Starting new kernel");
+        run.boot();
+        run.expect_session(4);
+        run.leave_to_stand("systemctl halt", "reboot: System halted");
+        run.judge_lives();
+    });
+}
+
+// Skips the units' own stop, but systemd-shutdown still kills, unmounts and enters the exit root.
+TEST_CASE("reboot-f") {
+    tell({.name = "reboot-f"}, [](Scenario& run) {
+        run.boot();
+        run.write_and_compare();
+        run.reboot("reboot -f");
+        run.judge_wire(4);
+        run.judge_clean_end();
+        run.judge_disk(/*unmounted=*/true);
+    });
+}
+
 TEST_CASE("reboot-ff") {
     tell({.name = "reboot-ff"}, [](Scenario& run) {
         run.boot();
         run.write_and_compare();
-        run.reboot_ff();
+        run.reboot("reboot -ff");
         run.judge_wire(4);
         run.judge_clean_end();
         run.judge_disk(/*unmounted=*/false);
@@ -37,7 +81,7 @@ TEST_CASE("reboot-ff-replugged") {
                            state.output);
         run.report().phase("four connections again", run.machine().now());
         run.write_and_compare();
-        run.reboot_ff();
+        run.reboot("reboot -ff");
         run.judge_clean_end();
         run.judge_disk(/*unmounted=*/false);
     });
