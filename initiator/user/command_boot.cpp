@@ -2,7 +2,6 @@
 // `hawser boot`: plan, network, one request to the kernel; then it is over, and nothing of us stays
 // behind but files in /run. The kernel holds the session from here on.
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
@@ -14,6 +13,7 @@
 #include "user/files.h"
 #include "user/ibft_source.h"
 #include "user/network_setup.h"
+#include "user/nic_guards.h"
 #include "user/session_status.h"
 
 namespace hawser::user {
@@ -31,7 +31,6 @@ private:
     std::vector<NicIdentity> look_at_nics(const BootParameters& parameters) const;
     BootPlan make_plan() const;
     void take_chap_secrets(const RawIbft* raw, BootPlan& plan) const;
-    void keep_network(const std::vector<NicOutcome>& nics) const;
     bool is_connected(const BootPlan& plan) const;
     unsigned timeout_left_s(unsigned timeout_s) const;
     void report(const std::string& answer, nlohmann::json& json) const;
@@ -109,17 +108,6 @@ void Boot::take_chap_secrets(const RawIbft* raw, BootPlan& plan) const {
     }
 }
 
-void Boot::keep_network(const std::vector<NicOutcome>& nics) const {
-    for (const NicOutcome& nic : nics) {
-        if (!nic.is_set_up()) continue;
-        const std::string path =
-            fmt::format("{}/systemd/network/05-hawser-{}", places_.run, nic.name);
-        write_file(path + ".network", networkd_unit(nic), 0644);
-        write_file(path + ".link", udev_link(nic), 0644);
-        chmod((places_.run + "/systemd/network").c_str(), 0755);  // networkd is no root
-    }
-}
-
 void Boot::report(const std::string& answer, nlohmann::json& json) const {
     for (const SessionStatus& session : read_sessions(places_.sysfs)) {
         if (answer != "session " + session.name) continue;
@@ -182,7 +170,7 @@ ExitStatus Boot::run() {
     write_file(folder + "/boot.json", json.dump(2) + "\n", 0600);
     if (portals.portals.empty()) throw Failure(portals.left_out);
     for (const Problem& problem : portals.left_out) fmt::print(stderr, "{}\n", problem.line());
-    keep_network(nics);
+    write_nic_guards(places_.run, nics);
 
     const std::string line =
         connect_line(connect_values(plan, portals.portals, timeout_left_s(plan.timeout_s.value)));

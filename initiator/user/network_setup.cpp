@@ -286,36 +286,6 @@ std::vector<NicIdentity> present_nics(Clock::time_point deadline) {
     }
 }
 
-static std::string match_section(const NicOutcome& nic) {
-    return fmt::format("[Match]\n{}={}\n",
-                       nic.mac_is_permanent ? "PermanentMACAddress" : "MACAddress",
-                       nic.mac.to_string());
-}
-
-std::string udev_link(const NicOutcome& nic) {
-    return "# Written by `hawser boot`: this NIC keeps its name when it is unplugged and comes "
-           "back.\n" +
-           match_section(nic) + fmt::format("\n[Link]\nName={}\n", nic.name);
-}
-
-std::string networkd_unit(const NicOutcome& nic) {
-    std::string text =
-        "# Written by `hawser boot`: the root disk is reached through this NIC, so it stays as it "
-        "is.\n" +
-        match_section(nic);
-    text +=
-        "\n[Network]\nKeepConfiguration=yes\nDHCP=no\nIPv6AcceptRA=no\nLinkLocalAddressing=no\n";
-    for (const auto& own : nic.addresses) {
-        text += fmt::format("Address={}/{}\n", own.address.to_string(), own.prefix_length);
-    }
-    for (const IpAddress& dns : nic.dns) text += fmt::format("DNS={}\n", dns.to_string());
-    if (nic.gateway && !nic.gateway->is_unspecified()) {
-        text +=
-            fmt::format("\n[Route]\nGateway={}\nMetric={}\n", nic.gateway->to_string(), nic.metric);
-    }
-    return text;
-}
-
 std::vector<std::string> nics_sharing_a_subnet(const std::vector<NicOutcome>& nics) {
     std::vector<std::string> names;
     const auto share = [](const NicOutcome& a, const NicOutcome& b) {

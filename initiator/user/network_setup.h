@@ -32,13 +32,6 @@ std::vector<NicIdentity> present_nics(Clock::time_point deadline);
 const Link* match_link(const PlannedNic& planned, const std::vector<Link>& links,
                        const std::vector<int>& claimed);
 
-// The .network file that makes systemd-networkd keep a NIC as it is.
-std::string networkd_unit(const NicOutcome& nic);
-
-// The .link file by which udev names a NIC that was unplugged and comes back as before: by that
-// name the kernel's session looks for it.
-std::string udev_link(const NicOutcome& nic);
-
 // NICs that share a subnet must each answer ARP for their own address only.
 std::vector<std::string> nics_sharing_a_subnet(const std::vector<NicOutcome>& nics);
 

@@ -13,6 +13,7 @@
 
 #include "user/dhcp.h"
 #include "user/files.h"
+#include "user/nic_guards.h"
 #include "user/process.h"
 #include "user_fixture.h"
 
@@ -133,6 +134,24 @@ TEST_CASE("networkd keeps the NIC as it is", "[user][network]") {
     nic.name = "hawser3";
     CHECK(udev_link(nic).find("\n[Link]\nName=hawser3\n") != std::string::npos);
     CHECK(udev_link(nic).find("\nMACAddress=") != std::string::npos);
+}
+
+TEST_CASE("NetworkManager and ifupdown pass the root's NICs over", "[user][network]") {
+    std::vector<NicOutcome> nics(3);
+    for (unsigned i = 0; i < 3; ++i) nics[i].name = "hawser" + std::to_string(i);
+    nics[1].problem = {"no carrier", "hawser1", ""};
+    CHECK(network_manager_conf(nics).find("\nmatch-device=interface-name:hawser0,"
+                                          "interface-name:hawser2\nmanaged=0\n") !=
+          std::string::npos);
+    const std::string text = networking_drop_in(nics);
+    for (const char* line :
+         {"\nExecStart=\nExecStart=/sbin/ifup -a --read-environment --exclude=hawser0 "
+          "--exclude=hawser2\n",
+          "\nExecStop=\nExecStop=/sbin/ifdown -a --read-environment --exclude=lo "
+          "--exclude=hawser0 --exclude=hawser2\n"}) {
+        INFO(line);
+        CHECK(text.find(line) != std::string::npos);
+    }
 }
 
 TEST_CASE("NICs that share a subnet are found", "[user][network]") {
