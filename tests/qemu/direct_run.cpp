@@ -58,7 +58,7 @@ TargetOptions DirectRun::target_options(uint64_t image_bytes) {
     return options;
 }
 
-Target& DirectRun::take_target(std::unique_ptr<Target> target) {
+Target& DirectRun::use_target(std::unique_ptr<Target> target) {
     target_ = std::move(target);
     report_.set("target", target_->kind());
     report_.set("target_port", target_->port());
@@ -68,20 +68,20 @@ Target& DirectRun::take_target(std::unique_ptr<Target> target) {
 Target& DirectRun::start_tgt(uint64_t image_bytes, const TargetChap& chap) {
     TargetOptions options = target_options(image_bytes);
     options.chap = chap;
-    return take_target(make_tgt(options));
+    return use_target(make_tgt(options));
 }
 
 Target& DirectRun::start_tgt_on(const fs::path& image) {
     copy_image(image, this->image());
     TargetOptions options = target_options(0);
     options.image = this->image();
-    return take_target(make_tgt(options));
+    return use_target(make_tgt(options));
 }
 
 Target& DirectRun::start_lio(uint64_t image_bytes, unsigned error_recovery_level) {
     TargetOptions options = target_options(image_bytes);
     options.error_recovery_level = error_recovery_level;
-    return take_target(make_lio(options));
+    return use_target(make_lio(options));
 }
 
 Machine& DirectRun::start(const DirectBoot& boot, const Arguments& more) {

@@ -20,6 +20,8 @@ class DirectRun {
 public:
     DirectRun(const std::string& name, unsigned nics);
 
+    // A target that the caller made.
+    Target& use_target(std::unique_ptr<Target> target);
     // An image of zeroes of that size behind it; 0: a target without a disk.
     Target& start_tgt(uint64_t image_bytes, const TargetChap& chap = {});
     // A copy of that image behind it.
@@ -59,7 +61,6 @@ public:
     std::filesystem::path image() const { return directory_ / "disk.img"; }
 
 private:
-    Target& take_target(std::unique_ptr<Target> target);
     TargetOptions target_options(uint64_t image_bytes);
 
     std::string name_;

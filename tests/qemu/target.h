@@ -26,6 +26,7 @@ struct TargetChap {
 struct TargetOptions {
     std::filesystem::path directory;  // where target.log goes
     std::filesystem::path image;      // empty: a target without a disk
+    std::filesystem::path image_2;    // tgt: of a LUN 2
     std::string name = "iqn.2026-11.hawser:root";
     unsigned max_connections = 8;
     TargetChap chap;
@@ -49,8 +50,15 @@ public:
     virtual unsigned lun() const = 0;
     virtual const std::string& name() const = 0;
     virtual const char* kind() const = 0;
-    // Killed without a word, and started again at once on the same port.
-    virtual void kill_and_restart() = 0;
+    // Killed without a word; started again on the same port.
+    virtual void kill() = 0;
+    virtual void restart() = 0;
+    void kill_and_restart() {
+        kill();
+        restart();
+    }
+    // tgt: it holds still, with its connections open, until it is killed.
+    virtual void freeze() { throw std::logic_error("this target cannot be frozen"); }
     // Ends it in order, so that the image is whole on the host's disk.
     virtual void stop() = 0;
     // From now on. tgt alone can; it lets in who comes from the very address that it would send him

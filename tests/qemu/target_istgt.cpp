@@ -29,10 +29,8 @@ public:
     const std::string& name() const override { return options_.name; }
     const char* kind() const override { return "istgt"; }
 
-    void kill_and_restart() override {
-        daemon_->kill();
-        start();
-    }
+    void kill() override { daemon_->kill(); }
+    void restart() override { start(); }
     void stop() override { daemon_.reset(); }
 
 private:

@@ -89,10 +89,8 @@ public:
     const std::string& name() const override { return options_.name; }
     const char* kind() const override { return "lio"; }
 
-    void kill_and_restart() override {
-        machine_->kill();
-        start();
-    }
+    void kill() override { machine_->kill(); }
+    void restart() override { start(); }
 
     void stop() override {
         if (machine_ && machine_->running()) {

@@ -3,6 +3,7 @@
 // tgt: a daemon of our own beside any other, with its own port, control port and control socket.
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -42,10 +43,11 @@ public:
     const std::string& name() const override { return options_.name; }
     const char* kind() const override { return "tgt"; }
 
-    void kill_and_restart() override {
+    void freeze() override { daemon_->signal(SIGSTOP); }
+    void kill() override {
         if (daemon_) daemon_->kill();
-        start();
     }
+    void restart() override { start(); }
 
     void stop() override {
         daemon_.reset();
@@ -93,15 +95,19 @@ private:
             if (options_.digests) set(digest, "CRC32C,None");
         }
         if (redirect_) redirect(Redirect(*redirect_));
-        if (!options_.image.empty()) {
-            admin({"--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", "1",
-                   "--backing-store", options_.image.string()});
-        }
+        add_disk("1", options_.image);
+        add_disk("2", options_.image_2);
         add_account(options_.chap.name, options_.chap.secret, false);
         add_account(options_.chap.name_in, options_.chap.secret_in, true);
         admin({"--op", "bind", "--mode", "target", "--tid", "1", "--initiator-address", "ALL"});
         std::ofstream(log(), std::ios::app)
             << admin({"--op", "show", "--mode", "target"}) << std::flush;
+    }
+
+    void add_disk(const char* lun, const fs::path& image) {
+        if (image.empty()) return;
+        admin({"--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", lun,
+               "--backing-store", image.string()});
     }
 
     void add_account(const std::string& name, const std::string& secret, bool outgoing) {
