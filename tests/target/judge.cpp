@@ -91,6 +91,8 @@ void Judge::lose(Connection& connection, uint64_t now_ms) {
     if (session->connections != 0) session->connections--;
     // A login that the initiator refused at its end never was a session to it.
     if (connection.logout_sent || session->logged_out || !connection.entered) return;
+    session->lost = session->keys.error_recovery_level == 2;
+    session->lost_cmd_sn = session->max_cmd_sn;
     const uint64_t until_ms = now_ms + 1000 * uint64_t{session->keys.time2wait_s};
     if (session->wait_until_ms < until_ms) session->wait_until_ms = until_ms;
 }

@@ -83,6 +83,8 @@ public:
         bool logged_out = false;
         std::set<uint16_t> removed;  // CIDs logged out for recovery
         uint64_t wait_until_ms = 0;  // Time2Wait
+        bool lost = false;  // a connection, and with it commands up to lost_cmd_sn, perhaps unseen
+        uint32_t lost_cmd_sn = 0;
     };
     struct Connection {
         uint32_t id = 0;

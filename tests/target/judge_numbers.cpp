@@ -102,7 +102,10 @@ void Judge::check_cmd_sn(Connection& connection, const Pdu& pdu) {
         return;
     }
     session.cmd_sns[cmd_sn] = pdu.itt();
-    if (connection.has_cmd_sn && !precedes(connection.last_cmd_sn, cmd_sn))
+    // "except for commands that are retransmitted due to [...] connection recovery": the first time
+    // they may have been lost on their way.
+    const bool again = session.lost && !precedes(session.lost_cmd_sn, cmd_sn);
+    if (connection.has_cmd_sn && !precedes(connection.last_cmd_sn, cmd_sn) && !again)
         breach(2, "4.2.2.1", connection, "CmdSN " + number(cmd_sn) + " does not rise");
     connection.has_cmd_sn = true;
     connection.last_cmd_sn = cmd_sn;

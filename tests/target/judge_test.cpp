@@ -261,6 +261,31 @@ TEST_CASE("the judge sees breaches of recovery", "[target][judge]") {
     CHECK(early.rules() == Rules{56});
 }
 
+// A command that was lost with its connection is seen by the target for the first time on another.
+TEST_CASE("the judge lets a command be sent again after a connection was lost", "[target][judge]") {
+    const auto late = [](const Pairs& keys, bool lost) {
+        Court court(keys);
+        court.judge.opened(1, court.now_ms);
+        court.login(1, 1, {});
+        const auto write = [&](uint32_t cmd_sn) {
+            court.say(
+                Court::made(
+                    Opcode::ScsiCommand,
+                    {{"itt", cmd_sn}, {"cmd_sn", cmd_sn}, {"exp_stat_sn", 10}, {"cdb", 0x35}}),
+                1);
+        };
+        court.write(1, 1, 0);
+        write(3);
+        if (lost) court.judge.closed(0, false, court.now_ms);
+        write(2);
+        return court.rules();
+    };
+    const Pairs two = {{"ErrorRecoveryLevel", "2"}, {"MaxConnections", "2"}};
+    CHECK(late(two, true).empty());
+    CHECK(late(two, false) == Rules{2});
+    CHECK(late({{"ErrorRecoveryLevel", "1"}, {"MaxConnections", "2"}}, true) == Rules{2});
+}
+
 TEST_CASE("the judge sees what is owed: pings, Logouts, acknowledgements", "[target][judge]") {
     Court ping;
     ping.hear(Court::made(Opcode::NopIn, {{"itt", 0xffffffff}, {"ttt", 4}, {"max_cmd_sn", 8}}));
