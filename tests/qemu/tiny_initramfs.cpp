@@ -70,8 +70,7 @@ private:
     std::map<std::string, std::vector<std::string>> entries_;
 };
 
-void copy_program(const fs::path& program, const fs::path& root) {
-    fs::copy_file(program, root / "bin" / program.filename(), fs::copy_options::overwrite_existing);
+void copy_libraries(const fs::path& program, const fs::path& root) {
     auto needs = run({"ldd", program.string()});
     static const std::regex k_library("(/[^ ]+) \\(0x");
     for (std::sregex_iterator it(needs.output.begin(), needs.output.end(), k_library), end;
@@ -80,6 +79,23 @@ void copy_program(const fs::path& program, const fs::path& root) {
         auto copy = root / library.relative_path();
         fs::create_directories(copy.parent_path());
         fs::copy_file(library, copy, fs::copy_options::overwrite_existing);
+    }
+}
+
+void copy_program(const fs::path& program, const fs::path& root) {
+    fs::copy_file(program, root / "bin" / program.filename(), fs::copy_options::overwrite_existing);
+    copy_libraries(program, root);
+}
+
+// A file or a folder, to the same place. What is no program needs no libraries, as ldd says.
+void copy_files(const fs::path& from, const fs::path& root) {
+    auto to = root / from.relative_path();
+    fs::create_directories(to.parent_path());
+    fs::copy(from, to, fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+    if (!fs::is_directory(from)) return copy_libraries(from, root);
+    for (const auto& entry : fs::recursive_directory_iterator(from)) {
+        if (entry.is_regular_file() && entry.path().extension() != ".rules")
+            copy_libraries(entry.path(), root);
     }
 }
 
@@ -177,6 +193,9 @@ void TinyInitramfs::write(const fs::path& file, const KernelImage& kernel) const
     }
     for (const auto& program : programs) {
         copy_program(program, root);
+    }
+    for (const auto& file : files) {
+        copy_files(file, root);
     }
     init << script << "\npoweroff -f\n";
     init.close();

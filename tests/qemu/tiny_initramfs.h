@@ -35,7 +35,8 @@ struct TinyInitramfs {
     std::vector<std::string> modules;                 // names; what they need comes before them
     std::vector<std::filesystem::path> module_files;  // our own, after those
     std::vector<std::filesystem::path> programs;      // to /bin, with their shared libraries
-    std::string script;  // run by /init once /proc, /sys, /dev are there
+    std::vector<std::filesystem::path> files;  // or folders, to the same place, with what they need
+    std::string script;                        // run by /init once /proc, /sys, /dev are there
 
     void write(const std::filesystem::path& file, const KernelImage& kernel) const;
 };

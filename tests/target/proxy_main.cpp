@@ -48,6 +48,7 @@ public:
         };
     }
     void run() { m_loop.run(); }
+    void reset_all() { m_loop.reset_all(); }
     void report() {
         fmt::print("PDUs {}\n", m_proxy.pdus);
         for (const std::string& place : m_proxy.script.unused())
@@ -109,6 +110,7 @@ int main(int argc, char** argv) {
     uint32_t seed = 0;
     uint32_t faults = 10;
     uint32_t pdus = 1000;
+    bool reset = false;
     bool verbose = false;
     app.add_option("--listen", addresses, "ADDRESS:PORT, repeated; port 0: any")->required();
     app.add_option("--target", targets, "ADDRESS:PORT, one for each --listen in turn")->required();
@@ -116,6 +118,7 @@ int main(int argc, char** argv) {
     app.add_option("--seed", seed, "faults by chance, made of this seed; they are printed");
     app.add_option("--faults", faults, "how many of them");
     app.add_option("--pdus", pdus, "among how many PDUs");
+    app.add_flag("--reset-at-end", reset, "what is open at SIGTERM is reset, not closed");
     app.add_flag("-v,--verbose", verbose, "print every PDU");
     CLI11_PARSE(app, argc, argv);
     try {
@@ -131,6 +134,7 @@ int main(int argc, char** argv) {
         if (verbose) server.set_verbose();
         for (const std::string& address : addresses) server.listen(address);
         server.run();
+        if (reset) server.reset_all();
         server.report();
         return 0;
     } catch (const std::exception& error) {

@@ -163,6 +163,10 @@ void SocketLoop::drop(uint32_t id, bool reset) {
     m_sockets.erase(id);
 }
 
+void SocketLoop::reset_all() {
+    while (!m_sockets.empty()) drop(m_sockets.begin()->first, true);
+}
+
 void SocketLoop::set_paused(uint32_t id, bool paused) {
     const auto found = m_sockets.find(id);
     if (found == m_sockets.end() || found->second.paused == paused) return;

@@ -44,6 +44,7 @@ public:
     void send(uint32_t id, Bytes bytes);
     // reset: what is on its way is lost.
     void close(uint32_t id, bool reset);
+    void reset_all();
     // Reads no more, until it is told to.
     void set_paused(uint32_t id, bool paused);
     // Until SIGTERM or SIGINT.

@@ -156,6 +156,9 @@ private:
 class JudgingService : public Service {
 public:
     explicit JudgingService(DirectRun& run) : directory_(run.directory()) {
+        // So that commands are with the target whenever the connection is lost.
+        std::ofstream(directory_ / "slow.case")
+            << "case a disk that takes its time\nrule 55\non ScsiCommand do delay 40\n";
         const auto name = [](const char* disk) {
             return fmt::format("iqn.2026-11.hawser:{}", disk);
         };
@@ -205,8 +208,9 @@ private:
         targets_.push_back(std::make_unique<Process>(
             Arguments{(build_folder() / "bin" / "hawser-target").string(), "--listen",
                       fmt::format("127.0.0.1:{}", ports_.back()), "--name", disk.target, "--file",
-                      disk.image.string(), "--set", "ErrorRecoveryLevel=2", "--set",
-                      "MaxConnections=8", "--set", "DefaultTime2Retain=120"},
+                      disk.image.string(), "--script", (directory_ / "slow.case").string(), "--set",
+                      "ErrorRecoveryLevel=2", "--set", "MaxConnections=8", "--set",
+                      "DefaultTime2Retain=120"},
             options));
         wait_until_listening(ports_.back(), *targets_.back(), Deadline(Seconds(15)));
     }

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// One of four links is cut: a session of four connections over four NICs, at ErrorRecoveryLevel 2
+// (our target, whose judge watches) and 0 (tgt), and what the longest I/O took; beside it
+// open-iscsi with dm-multipath under the same fault. The link that is reset stays away: nobody
+// listens there until the window is over. Bounds: a second at level 2; Time2Wait and a second more
+// at level 0; and for a link that is silent, not reset, another second, which is the time to
+// notice.
+
+#include "link_cut.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <fstream>
+
+#include "http_server.h"
+#include "paths.h"
+#include "story.h"
+#include "tiny_initramfs.h"
+
+using namespace hawser::qemu;
+
+namespace {
+
+constexpr const char* k_name = "iqn.2026-11.hawser:root";  // as make_tgt says too
+constexpr uint64_t k_disk_bytes = 64 << 20;
+constexpr unsigned k_nics = 4;
+constexpr double k_second_ms = 1000;
+
+// {0}: target name, {1}: port, {2}: the last NIC's, {3}: ErrorRecoveryLevel, {4}: LUN.
+constexpr const char* k_script = R"sh(
+networks 4
+S=/sys/bus/hawser/devices/hawser0
+hawser connect --target {0} --initiator iqn.2026-11.hawser:cut --root yes --lun {4} \
+    --portal 10.0.10.2:{1},nic=eth0 --portal 10.0.11.2:{1},nic=eth1 \
+    --portal 10.0.12.2:{1},nic=eth2 --portal 10.0.13.2:{2},nic=eth3 \
+    --ErrorRecoveryLevel {3} > /tmp/out
+disk=$(sed -n 's/^LUN {4} is //p' /tmp/out)
+say "negotiated $(grep -e Level -e Time2 $S/negotiated | tr '\n' ' ')"
+logged_in() {{ cat $S/connection*/state | grep -c LOGGED_IN; }}
+for fault in none silent reset; do
+    until [ "$(logged_in)" = 4 ]; do sleep 1; done
+    window $fault $disk
+    say "$fault: reinstatements $(cat $S/reinstatements) recoveries $(cat $S/recoveries)"
+done
+until [ "$(logged_in)" = 4 ]; do sleep 1; done
+hawser disconnect hawser0 && say "logged out"
+say done
+)sh";
+
+std::unique_ptr<Process> start_judging_target(DirectRun& run, uint16_t port) {
+    Process::Options options;
+    options.output = run.directory() / "target.log";
+    auto process = std::make_unique<Process>(
+        Arguments{(build_folder() / "bin" / "hawser-target").string(), "--listen",
+                  fmt::format("127.0.0.1:{}", port), "--name", k_name, "--size", "64", "--set",
+                  "ErrorRecoveryLevel=2", "--set", "MaxConnections=8"},
+        options);
+    wait_until_listening(port, *process, Deadline(Seconds(15)));
+    return process;
+}
+
+void judge_target(DirectRun& run, Process& target) {
+    target.signal(SIGTERM);
+    target.wait(Deadline(Seconds(20)));
+    std::ifstream file(run.directory() / "target.log");
+    const std::string log(std::istreambuf_iterator<char>(file), {});
+    run.report().check("the judge finds no breach of the RFC",
+                       log.find("breaches 0\n") != std::string::npos, log);
+}
+
+void bound(DirectRun& run, std::vector<Stall>& stalls, unsigned level) {
+    auto wait = run.machine().serial().find("CUT negotiated .*DefaultTime2Wait=([0-9]+)");
+    const double wait_s = wait && level == 0 ? std::stod(wait->groups[1]) : 0;
+    for (auto& stall : stalls) {
+        if (stall.fault == "none") continue;
+        stall.bound_ms = k_second_ms * (wait_s + (stall.fault == "silent" ? 2 : 1));
+        run.report().check(
+            fmt::format("{}, {}: no I/O takes {:.0f} ms", stall.who, stall.fault, stall.bound_ms),
+            stall.longest_ms < stall.bound_ms, fmt::format("{:.0f} ms", stall.longest_ms));
+    }
+}
+
+std::vector<Stall> cut_ours(unsigned level) {
+    DirectRun run(fmt::format("link-cut/level-{}", level), k_nics);
+    std::vector<Stall> stalls;
+    try {
+        std::unique_ptr<Process> judging;
+        uint16_t port = 0;
+        if (level == 2) {
+            port = free_port();
+            judging = start_judging_target(run, port);
+        } else {
+            port = run.start_tgt(k_disk_bytes).port();
+        }
+        LinkProxy proxy(run, port);
+        auto initramfs = initiator_initramfs();
+        initramfs.programs.push_back("/usr/bin/fio");
+        initramfs.script = stall_functions() + fmt::format(fmt::runtime(k_script), k_name, port,
+                                                           proxy.port(), level, level == 2 ? 0 : 1);
+        auto kernel = default_kernel();
+        auto initrd = run.directory() / "initramfs.img";
+        initramfs.write(initrd, kernel);
+        run.start({kernel.image, initrd, "console=ttyS0 panic=-1 oops=panic"});
+        stalls = cut_links(run, proxy, k_nics - 1, fmt::format("hawser, level {}", level));
+        run.machine().serial().expect("CUT done", Seconds(200));
+        run.machine().wait_for_end(Seconds(60));
+        judge_windows(run, proxy, k_nics - 1);
+        bound(run, stalls, level);
+        auto& serial = run.machine().serial();
+        run.report().check("the session's count of losses",
+                           serial
+                               .find(level == 2 ? "CUT reset: reinstatements 0 recoveries 2"
+                                                : "CUT reset: reinstatements 2 recoveries 0")
+                               .has_value());
+        run.report().check("a clean end", serial.find("CUT logged out").has_value());
+        if (judging) judge_target(run, *judging);
+    } catch (const std::exception& error) {
+        run.report().check("the story went to its end", false, error.what());
+    }
+    run.finish();
+    conclude(run.report(), run.directory(), "link-cut");
+    return stalls;
+}
+
+}  // namespace
+
+TEST_CASE("link-cut") {
+    std::vector<Stall> table = cut_ours(2);
+    for (auto more : {cut_ours(0), cut_rival(5), cut_rival(120)})
+        table.insert(table.end(), more.begin(), more.end());
+    std::string text =
+        fmt::format("{:<44} {:<8} {:>14} {:>10}\n", "", "link", "longest I/O", "bound");
+    for (const auto& stall : table) {
+        text += fmt::format("{:<44} {:<8} {:>11.0f} ms {:>10}\n", stall.who, stall.fault,
+                            stall.longest_ms,
+                            stall.bound_ms > 0 ? fmt::format("{:.0f} ms", stall.bound_ms) : "");
+    }
+    fmt::print("{}", text);
+    std::ofstream(evidence_folder("link-cut") / "table.txt") << text;
+}
