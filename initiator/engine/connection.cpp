@@ -123,8 +123,9 @@ bool Connection::poll_report(hawser_report& report) {
     return true;
 }
 
-// Whether the socket is still good, though the PDUs on it are not. At ErrorRecoveryLevel 2 a sibling
-// removes the connection, and the target sees to what is under way on it; below that nobody does.
+// Whether the socket is still good, though the PDUs on it are not. At ErrorRecoveryLevel 2 a
+// sibling removes the connection, and the target sees to what is under way on it; below that
+// nobody does.
 bool Connection::can_leave(uint32_t error) const {
     const bool full_feature = m_state == ConnectionState::LoggedIn ||
                               m_state == ConnectionState::InLogout ||
@@ -137,8 +138,8 @@ bool Connection::can_leave(uint32_t error) const {
 uint32_t Connection::leave(uint32_t error) {
     const bool announced =
         error == HAWSER_ERROR_ASYNC_DROP_CONNECTION || error == HAWSER_ERROR_ASYNC_DROP_SESSION;
-    const uint32_t wait_s = announced ? header_as<wire::AsyncMessage>().parameter2.get()
-                                      : m_keys.default_time2wait_s;
+    const uint32_t wait_s =
+        announced ? header_as<wire::AsyncMessage>().parameter2.get() : m_keys.default_time2wait_s;
     m_deaf = m_draining = true;
     m_logout_deadline_ms = HAWSER_NEVER;
     const uint64_t deadline_ms = m_now_ms + uint64_t{1000} * wait_s + k_close_patience_ms;

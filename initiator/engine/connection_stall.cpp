@@ -34,8 +34,7 @@ uint32_t Connection::handle_unacknowledged(uint64_t since_ms) {
 
 // A sibling asked, and nothing has been heard here since; a ping that is out already will tell.
 bool Connection::owes_sign_of_life() const {
-    return watches_stalls() && !m_nop_outstanding &&
-           m_shared->options.noop_out_interval_ms != 0 &&
+    return watches_stalls() && !m_nop_outstanding && m_shared->options.noop_out_interval_ms != 0 &&
            m_last_received_ms < m_shared->suspected_ms.load(std::memory_order_relaxed);
 }
 
@@ -48,8 +47,7 @@ uint64_t Connection::stall_deadline() const {
 
 bool Connection::sibling_lives() const {
     for (uint32_t i = 0; i < HAWSER_CONNECTIONS_MAX; i++) {
-        if (i != m_index &&
-            m_shared->heard[i].ms.load(std::memory_order_relaxed) >= m_suspect_ms)
+        if (i != m_index && m_shared->heard[i].ms.load(std::memory_order_relaxed) >= m_suspect_ms)
             return true;
     }
     return false;

@@ -47,7 +47,7 @@ struct glue_cursor {
 	u32 start; /* of segment, in the task's data */
 };
 
-/* A command of the driver's own; each has a slot beside the mid-layer's, and goes by closed gates. */
+/* A command of the driver's own: it has a slot beside the mid-layer's, and passes a closed gate. */
 struct glue_own {
 	u64 lun;
 	u8 cdb[16];

@@ -58,7 +58,8 @@ void wait_until_listening(uint16_t port, Process& process, Deadline deadline,
                             *status, where, port));
         }
     }
-    throw std::runtime_error(fmt::format("{} does not listen on {}:{}", process.name(), where, port));
+    throw std::runtime_error(
+        fmt::format("{} does not listen on {}:{}", process.name(), where, port));
 }
 
 HttpServer::HttpServer(const std::filesystem::path& folder, const std::filesystem::path& log)

@@ -100,17 +100,17 @@ private:
 
     void parse_step() {
         static const std::set<std::string> known = {
-            "login",     "write",     "read",      "write32",    "read32",    "flush",  "test",
-            "cdb",       "exchange",  "all",       "wait",      "logout",     "cut",       "settle", "abort",
-            "abort-set", "clear-set", "reset-lun", "warm-reset", "cold-reset"};
+            "login", "write",     "read",      "write32",   "read32",     "flush",     "test",
+            "cdb",   "exchange",  "all",       "wait",      "logout",     "cut",       "settle",
+            "abort", "abort-set", "clear-set", "reset-lun", "warm-reset", "cold-reset"};
         if (m_words.size() < 2) fail(m_words[0] + ": what?");
         if (known.count(m_words[1]) == 0) fail("there is no step \"" + m_words[1] + "\"");
-        const size_t numbers =
-            m_words[1].substr(0, 4) == "read" || m_words[1].substr(0, 5) == "write" ||
-                    m_words[1] == "exchange"
-                ? 2
-            : m_words[1] == "wait" || m_words[1] == "cut"                           ? 1
-                                                                                    : 0;
+        const size_t numbers = m_words[1].substr(0, 4) == "read" ||
+                                       m_words[1].substr(0, 5) == "write" ||
+                                       m_words[1] == "exchange"
+                                   ? 2
+                               : m_words[1] == "wait" || m_words[1] == "cut" ? 1
+                                                                             : 0;
         for (size_t i = 0; i < numbers; i++) number_at(2 + i);
         m_case.steps.push_back(
             {{m_words.begin() + 1, m_words.end()}, m_words[0] == "run", m_place});

@@ -35,8 +35,7 @@ TEST_CASE("a silent connection is lost in about a second, by its living siblings
     host.pass(900);
     CHECK(host.lost_with(1) == HAWSER_ERROR_NONE);
     // The siblings were idle: a NOP-Out each is how they know that they are alive.
-    for (uint32_t sibling : {0u, 2u})
-        CHECK(heard_of(host, Opcode::NopOut, sibling).size() == 1);
+    for (uint32_t sibling : {0u, 2u}) CHECK(heard_of(host, Opcode::NopOut, sibling).size() == 1);
     host.pass(200);
     CHECK(host.lost_with(1) == HAWSER_ERROR_STALLED);
     host.sides[1].stuck = false;

@@ -5,72 +5,11 @@
 
 #include <catch2/catch.hpp>
 
-#include "scene.h"
+#include "level_one.h"
 
 using namespace hawser;
 using namespace hawser::test;
 using wire::Opcode;
-
-namespace {
-
-constexpr const char* k_level_1 = "ErrorRecoveryLevel=1 DataDigest=CRC32C noop_out_interval=0";
-
-// A target that keeps what it sent and sends it again when it is asked to (11.16).
-struct Level1 : Scene {
-    explicit Level1(uint32_t seed = 1, const std::string& more = "")
-        : Scene(std::string(k_level_1) + more, seed) {
-        target.script = [this](Peer& peer, const Pdu& pdu) { return answer(peer, pdu); };
-    }
-
-    bool answer(Peer& peer, const Pdu& pdu) {
-        if (pdu.kind() != Opcode::Snack) return also && also(peer, pdu);
-        snacks.push_back(pdu);
-        if (deaf) return true;
-        const auto& snack = pdu.as<wire::Snack>();
-        const uint32_t from = snack.beg_run.get(), run = snack.run_length.get();
-        const std::vector<Pdu> all = peer.sent;
-        peer.lose = nullptr;
-        std::set<uint32_t> again;
-        for (const Pdu& old : all) {
-            const auto& numbering = old.as<wire::TargetNumbering>();
-            const bool status = (snack.type & 0xf) == wire::Snack::k_status;
-            const uint32_t number = status ? numbering.stat_sn.get() : sequence_of(old);
-            if (status ? !counts(old) : (old.itt() != pdu.itt() || !is_sequenced(old))) continue;
-            if (number - from >= (run ? run : 0x7fffffffu) || !again.insert(number).second)
-                continue;
-            peer.send_raw(old.as<wire::Bhs>(), old.data);
-        }
-        return true;
-    }
-    static bool counts(const Pdu& pdu) {
-        return pdu.kind() == Opcode::ScsiResponse ||
-               (pdu.kind() == Opcode::DataIn && (pdu.header[1] & wire::DataIn::k_status));
-    }
-    static bool is_sequenced(const Pdu& pdu) {
-        return pdu.kind() == Opcode::DataIn || pdu.kind() == Opcode::R2t;
-    }
-    static uint32_t sequence_of(const Pdu& pdu) {
-        return pdu.kind() == Opcode::DataIn ? pdu.as<wire::DataIn>().data_sn.get()
-                                            : pdu.as<wire::R2t>().r2t_sn.get();
-    }
-    void lose_once(std::function<bool(const Pdu&)> which) {
-        target.peers[0].lose = [this, which](const Pdu& pdu) {
-            if (gone || !which(pdu)) return false;
-            return gone = true;
-        };
-    }
-
-    std::function<bool(Peer&, const Pdu&)> also;
-    std::vector<Pdu> snacks;
-    bool deaf = false;
-    bool gone = false;
-};
-
-uint32_t exp_stat_sn_of(const Pdu& pdu) {
-    return pdu.as<wire::Snack>().exp_stat_sn.get();
-}
-
-}  // namespace
 
 TEST_CASE("lost Data-In is asked for by a data SNACK", "[RFC 7143 7.8][rule-50][rule-51]") {
     for (bool in_data_in : {true, false}) {
@@ -120,120 +59,6 @@ TEST_CASE("lost Data-In is asked for by a data SNACK", "[RFC 7143 7.8][rule-50][
             }
         }
     }
-}
-
-TEST_CASE("a status whose data is missing is not acknowledged", "[RFC 7143 7.9][rule-6][rule-52]") {
-    Level1 scene;
-    scene.target.status_in_data_in = false;
-    scene.login();
-    scene.lose_once([](const Pdu& pdu) {
-        return pdu.kind() == Opcode::DataIn && pdu.as<wire::DataIn>().data_sn.get() == 3;
-    });
-    scene.deaf = true;
-    uint32_t tag = scene.submit(0, HAWSER_DATA_READ, 16384, 8);
-    scene.run();
-    CHECK(scene.done.empty());
-    REQUIRE(scene.snacks.size() == 1);
-    const uint32_t held = scene.target.peers[0].stat_sn - 1;
-    CHECK(exp_stat_sn_of(scene.snacks[0]) == held);
-    // Other commands go on, and acknowledge nothing beyond it.
-    uint32_t other = scene.submit(0, HAWSER_DATA_READ, 512, 3);
-    scene.run();
-    scene.good(other);
-    scene.submit(0, HAWSER_DATA_READ, 512, 3);
-    scene.run();
-    CHECK(heard_of(scene, Opcode::ScsiCommand).back().as<wire::ScsiCommand>().exp_stat_sn.get() ==
-          held);
-    scene.deaf = false;
-    scene.pass(3000);  // asked again
-    CHECK(scene.snacks.size() == 2);
-    scene.good(tag);
-    scene.disk_is_buffer(tag, 8);
-    scene.submit(0, HAWSER_DATA_READ, 512, 3);
-    scene.run();
-    CHECK(heard_of(scene, Opcode::ScsiCommand).back().as<wire::ScsiCommand>().exp_stat_sn.get() >
-          held);
-}
-
-TEST_CASE("a second status for a task whose status is held ends the connection",
-          "[RFC 7143 4.2.5.3][rule-9]") {
-    for (bool in_data_in : {false, true}) {
-        for (uint8_t status : {0, 8}) {
-            Level1 scene;
-            scene.target.status_in_data_in = false;
-            scene.login();
-            scene.lose_once([](const Pdu& pdu) {
-                return pdu.kind() == Opcode::DataIn && pdu.as<wire::DataIn>().data_sn.get() == 3;
-            });
-            scene.deaf = true;
-            scene.submit(0, HAWSER_DATA_READ, 16384, 8);
-            scene.run();
-            REQUIRE(scene.done.empty());
-            REQUIRE(scene.snacks.size() == 1);
-            const uint32_t itt = heard_of(scene, Opcode::ScsiCommand).back().itt();
-            if (in_data_in) {
-                wire::DataIn last;
-                last.flags = wire::k_final | wire::DataIn::k_status;
-                last.status = status;
-                last.initiator_task_tag = itt;
-                last.target_transfer_tag = wire::k_reserved_tag;
-                last.data_sn = 3;
-                last.buffer_offset = 12288;
-                scene.target.peers[0].send(last, true, Bytes(4096));
-            } else {
-                wire::ScsiResponse second;
-                second.initiator_task_tag = itt;
-                second.status = status;
-                scene.target.peers[0].send(second, true);
-            }
-            scene.run();
-            CHECK(scene.lost_with(0) == HAWSER_ERROR_UNKNOWN_TASK);
-            CHECK(scene.done.empty());  // it is begun anew, not called done
-        }
-    }
-}
-
-TEST_CASE("a task that is aborted no longer holds back what is acknowledged",
-          "[RFC 7143 11.16.1][rule-52]") {
-    Level1 scene;
-    scene.target.status_in_data_in = false;
-    scene.login();
-    scene.lose_once([](const Pdu& pdu) {
-        return pdu.kind() == Opcode::DataIn && pdu.as<wire::DataIn>().data_sn.get() == 3;
-    });
-    scene.deaf = true;
-    uint32_t tag = scene.submit(0, HAWSER_DATA_READ, 16384, 8);
-    scene.run();
-    const uint32_t held = scene.target.peers[0].stat_sn - 1;
-    scene.manage(0, HAWSER_FUNCTION_ABORT_TASK, tag);
-    CHECK(scene.done_of(tag).completion.aborted == 1);
-    scene.submit(0, HAWSER_DATA_READ, 512, 3);
-    scene.run();
-    CHECK(heard_of(scene, Opcode::ScsiCommand).back().as<wire::ScsiCommand>().exp_stat_sn.get() >
-          held);
-}
-
-TEST_CASE("a lost response is asked for by a status SNACK", "[RFC 7143 7.9][rule-6]") {
-    Level1 scene;
-    scene.target.status_in_data_in = false;
-    scene.login();
-    scene.lose_once([](const Pdu& pdu) { return pdu.kind() == Opcode::ScsiResponse; });
-    uint32_t first = scene.submit(0, HAWSER_DATA_READ, 4096, 8);
-    scene.run();
-    CHECK(scene.done.empty());
-    CHECK(scene.snacks.empty());
-    const uint32_t lost = scene.target.peers[0].stat_sn - 1;
-    uint32_t second = scene.submit(0, HAWSER_DATA_READ, 4096, 16);
-    scene.run();
-    scene.good(first);
-    scene.good(second);
-    REQUIRE(scene.snacks.size() == 1);
-    const auto& snack = scene.snacks[0].as<wire::Snack>();
-    CHECK((snack.type & 0xf) == wire::Snack::k_status);
-    CHECK(snack.initiator_task_tag.get() == wire::k_reserved_tag);
-    CHECK(snack.beg_run.get() == lost);
-    CHECK(snack.run_length.get() == 1);
-    CHECK(exp_stat_sn_of(scene.snacks[0]) == lost);
 }
 
 TEST_CASE("numbers that came already are dropped", "[RFC 7143 7.9][rule-7]") {
@@ -513,25 +338,5 @@ TEST_CASE("other Rejects end the connection at ErrorRecoveryLevel 1 as well", "[
         scene.target.peers[0].send(reject, true, scene.target.peers[0].heard.back().header);
         scene.run();
         CHECK(scene.lost_with(0) == HAWSER_ERROR_REJECTED);
-    }
-}
-
-TEST_CASE("no status SNACK asks for what came while it waited", "[RFC 7143 11.16.1][rule-52]") {
-    for (uint32_t seed = 1; seed <= 20; seed++) {
-        Level1 scene(seed);
-        scene.login();
-        Peer& peer = scene.target.peers[0];
-        peer.corrupt_data = true;
-        peer.lose = [&](const Pdu&) { return peer.corrupt_data = false; };
-        scene.target.script = [&](Peer& of, const Pdu& pdu) {
-            if (pdu.kind() == Opcode::Snack && scene.snacks.empty()) of.send(news(), false);
-            return scene.answer(of, pdu);
-        };
-        scene.submit(0, HAWSER_DATA_READ, 512, 8);
-        scene.run();
-        CHECK(scene.done.size() == 1);
-        for (const Pdu& pdu : scene.snacks)
-            if ((pdu.header[1] & 1) != 0)
-                CHECK(exp_stat_sn_of(pdu) == pdu.as<wire::Snack>().beg_run.get());
     }
 }

@@ -97,7 +97,7 @@ std::vector<Stall> cut_ours(unsigned level) {
             port = run.start_tgt(k_disk_bytes).port();
         }
         LinkProxy proxy(run, port);
-        auto initramfs = initiator_initramfs();
+        auto initramfs = hawser_initramfs({});
         initramfs.programs.push_back("/usr/bin/fio");
         initramfs.script = stall_functions() + fmt::format(fmt::runtime(k_script), k_name, port,
                                                            proxy.port(), level, level == 2 ? 0 : 1);

@@ -145,7 +145,7 @@ void conform(const std::string& name, bool lio) {
     DirectRun run(name, 2);
     try {
         auto& target = lio ? run.start_lio(k_disk_bytes, 0) : run.start_tgt(k_disk_bytes);
-        auto initramfs = initiator_initramfs();
+        auto initramfs = hawser_initramfs({});
         for (const char* module : {"sg", "iscsi_tcp"}) initramfs.modules.push_back(module);
         for (const char* program : {"/usr/bin/iscsi-test-cu", "/usr/sbin/iscsistart"})
             initramfs.programs.push_back(program);
