@@ -24,7 +24,7 @@ public:
     void submit(std::unique_ptr<Operation> operation);
     // Ends a command that is under way, or all of them: somebody's patience is at its end.
     void manage();
-    bool is_managing() const { return m_managing != 0; }
+    bool is_managing() const { return m_managing != 0 || m_escalates; }
 
     size_t unfinished() const;
     uint64_t oldest_us() const;
@@ -82,6 +82,7 @@ private:
     void answer_chap(Port& port);
     void abort_one();
     void reset_unit();
+    void escalate();
     void take_managed(Port& port);
     void take_aborted(std::unique_ptr<Operation> operation);
 
@@ -119,6 +120,7 @@ private:
     uint32_t m_level = 0;  // ErrorRecoveryLevel, as agreed
     bool m_logout = false;
     uint8_t m_managing = 0;        // the function that is under way
+    bool m_escalates = false;      // a reset has still to come
     uint64_t m_unit_reset_us = 0;  // when the last reset was answered
     uint64_t m_longest_us = 0;
     bool m_dispatch_due = false;

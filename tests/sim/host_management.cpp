@@ -12,6 +12,12 @@
 
 namespace hawser::sim {
 
+namespace {
+
+constexpr uint64_t k_escalation_us = 100000;
+
+}  // namespace
+
 void Host::answer_chap(Port& port) {
     hawser_chap_request request{};
     if (!hawser_connection_poll_chap(port.connection, &request)) return;
@@ -64,14 +70,29 @@ void Host::take_managed(Port& port) {
     m_world.log(fmt::format("function {} of connection {}: {} response {}", managed.function,
                             port.index, hawser_error_words(managed.error), managed.response));
     m_world.require(m_managing == managed.function, "a result is of what was asked for");
-    if (managed.error != 0)
+    if (managed.error != 0) {
         m_world.counts[fmt::format("task management: {}", hawser_error_words(managed.error))]++;
+        m_escalates = true;
+        m_world.after(k_escalation_us, [this] { escalate(); });
+    }
     if (managed.function == HAWSER_FUNCTION_LOGICAL_UNIT_RESET) m_unit_reset_us = m_world.now_us();
     m_managing = 0;
     m_world.after(1, [this] {
         dispatch_parked();
         dispatch();
     });
+}
+
+// What an unanswered function ended at the target nobody knows: tasks of siblings may wait for ever
+// for an answer. The SCSI error handler goes on to a wider function then, until one is answered.
+void Host::escalate() {
+    if (m_ended || m_logout) m_escalates = false;
+    if (!m_escalates) return;
+    if (m_managing == 0 && any_port() != nullptr) {
+        m_escalates = false;
+        return reset_unit();
+    }
+    m_world.after(k_escalation_us, [this] { escalate(); });
 }
 
 void Host::take_aborted(std::unique_ptr<Operation> operation) {
