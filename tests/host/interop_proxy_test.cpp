@@ -152,7 +152,7 @@ uint32_t number_of(const char* name, uint32_t fallback) {
 TEST_CASE("through the proxy to tgt: faults by seed, no data is wrong or lost",
           "[interop][proxy][tgt]") {
     const uint32_t first = number_of("HAWSER_FIRST_SEED", 1);
-    const uint32_t seeds = number_of("HAWSER_SEEDS", 5);
+    const uint32_t seeds = number_of("HAWSER_SEEDS", 4);
     uint32_t reinstatements = 0;
     for (uint32_t seed = first; seed < first + seeds; seed++) {
         Fixture fixture;
