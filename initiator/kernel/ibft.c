@@ -8,7 +8,9 @@
  */
 #include <linux/acpi.h>
 #include <linux/io.h>
+#include <linux/ioport.h>
 #include <linux/iscsi_ibft.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/sizes.h>
 
@@ -29,6 +31,18 @@ static struct bin_attribute ibft_attribute = {
 	.read = ibft_read,
 };
 
+/*
+ * memremap() warns, with a stack trace, of a range that is memory in part. A table that claims to
+ * reach beyond low memory, into the VGA's window and ROMs, is such a range, and a lie.
+ */
+static void *ibft_map(phys_addr_t address, u32 length)
+{
+	if (region_intersects(address, length, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) ==
+	    REGION_MIXED)
+		return NULL;
+	return memremap(address, length, MEMREMAP_WB);
+}
+
 /* The table's length as its header says, or 0 where that cannot be. */
 static u32 ibft_length(phys_addr_t address)
 {
@@ -37,7 +51,7 @@ static u32 ibft_length(phys_addr_t address)
 
 	if (!address || address > SZ_1M - IBFT_BYTES_MIN)
 		return 0;
-	header = memremap(address, sizeof(*header), MEMREMAP_WB);
+	header = ibft_map(address, sizeof(*header));
 	if (!header)
 		return 0;
 	if (!memcmp(header->signature, "iBFT", 4))
@@ -58,9 +72,12 @@ void glue_ibft_add(struct device *root)
 
 	if (!length)
 		return;
-	table = memremap(address, length, MEMREMAP_WB);
-	if (!table)
+	table = ibft_map(address, length);
+	if (!table) {
+		pr_warn("hawser: iBFT at %pa: %u bytes are not all memory; table ignored\n",
+			&address, length);
 		return;
+	}
 	ibft_attribute.private = table;
 	ibft_attribute.size = length;
 	if (device_create_bin_file(root, &ibft_attribute)) {
