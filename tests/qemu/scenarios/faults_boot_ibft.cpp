@@ -124,7 +124,7 @@ void boot_with(DirectRun& run, const std::string& what, const Arguments& firmwar
     run.start_tiny(k_boot_script, "rd.hawser.timeout=10", firmware);
     run.machine().serial().expect("FAULT done", Seconds(120));
     run.machine().wait_for_end(Seconds(30));
-    run.expect_console(what, "FAULT boot: 1: hawser: broken iBFT " + expected);
+    run.expect_console(what, "FAULT boot: " + expected);
     const auto complaints = kernel_complaints(run.machine().serial().lines());
     run.report().check("the kernel has nothing to complain about: " + what, complaints.empty());
     std::error_code ignored;
@@ -144,15 +144,18 @@ void real_boots(DirectRun& run) {
     };
     const auto file = [&](const char* name) { return run.directory() / name; };
     boot_with(run, "by ACPI: a target behind the end",
-              ibft_by_acpi(table("target-offset"), file("a.bin")), "\\(offset\\)");
+              ibft_by_acpi(table("target-offset"), file("a.bin")),
+              "1: hawser: broken iBFT \\(offset\\)");
     boot_with(run, "by ACPI: an endless name", ibft_by_acpi(table("name-length"), file("b.bin")),
-              "\\(string");
+              "1: hawser: broken iBFT \\(string");
     boot_with(run, "in memory: a bad checksum", ibft_in_memory(table("checksum"), file("c.bin")),
-              "\\(checksum\\)");
+              "1: hawser: broken iBFT \\(checksum\\)");
     // 0x98000 + 65535 is beyond low memory: whoever believes it reads the VGA's.
     Lie length{"length", "", {{4, 0xff}, {5, 0xff}}};
     boot_with(run, "in memory: 65535 bytes long", ibft_in_memory(told(length), file("d.bin")),
-              "\\(");
+              "3: hawser: no iBFT");
+    run.expect_console("the module says why there is none",
+                       "hawser: iBFT at 0x0+98000: 65535 bytes are not all memory; table ignored");
     note_fault(
         run.report(), 7, "bad iBFT: real boots", std::nullopt,
         "two by ACPI, two in low memory: refused with a reason, the kernel did not complain");

@@ -194,7 +194,7 @@ void second_refused(DirectRun& run) {
     report.set_connections(wire);
     note_fault(report, 16, "the second connection is refused", std::nullopt,
                fmt::format("tshark: {}; the console: {}; image compared on the host",
-                           statuses(answers), said.substr(0, said.find(": 10."))));
+                           statuses(answers), said.substr(12, said.find(": 10.") - 12)));
 }
 
 }  // namespace
