@@ -53,6 +53,7 @@ writer() {
                 { echo $n > /tmp/failed; break; }
             n=$((n + 1))
             moment
+            usleep 100000
         done
         echo $n > /tmp/blocks
     ) &
