@@ -68,8 +68,9 @@ int main(int argc, char** argv) {
     std::printf("eater: %zu pages are written after %.0f s\n", eater.pages,
                 seconds_now() - start_s);
     std::fflush(stdout);
+    const double filled_s = seconds_now();
     // Runs of pages, so that swap's own read-ahead is of some use; their starts have no order.
-    for (uint64_t turn = 1; seconds_now() - start_s < wanted_s; turn++) {
+    for (uint64_t turn = 1; seconds_now() - filled_s < wanted_s; turn++) {
         const size_t run = mix(turn) % (eater.pages / 16);
         for (size_t page = run * 16; page < run * 16 + 16; page++) {
             eater.compare(page);

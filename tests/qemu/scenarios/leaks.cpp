@@ -50,9 +50,11 @@ connect="connect target={0} initiator=iqn.2026-11.hawser:leaks-initiator connect
     portal=10.0.10.2:{1} HeaderDigest=CRC32C DataDigest=CRC32C"
 ask() {{
     exec 3<>/dev/hawser
-    echo $1 >&3 || say "refused: $1"
+    echo $1 >&3
+    status=$?
     read -r answer <&3
     exec 3>&-
+    [ $status = 0 ] || {{ say "refused: $answer"; say done; poweroff -f; }}
 }}
 measure() {{
     sleep 2
@@ -193,15 +195,20 @@ void tell_leaks(const Story& story) {
                story.cycles < story.all ? " (all: make check-debug)" : "");
     try {
         const uint16_t port = free_port();
-        std::ofstream(run.directory() / "cuts.case") << story.target_script;
+        Arguments line{(build_folder() / "bin" / "hawser-target").string(), "--listen",
+                       fmt::format("127.0.0.1:{}", port), "--name", k_name};
+        for (const char* key : {"MaxConnections=4", "DefaultTime2Wait=0",
+                                "HeaderDigest=CRC32C,None", "DataDigest=CRC32C,None"})
+            line.insert(line.end(), {"--set", key});
+        if (!story.target_script.empty()) {
+            const auto script = run.directory() / "cuts.case";
+            std::ofstream(script) << story.target_script;
+            line.insert(line.end(), {"--script", script.string()});
+        }
         Process::Options options;
         options.output = run.directory() / "target.log";
-        Process target({(build_folder() / "bin" / "hawser-target").string(), "--listen",
-                        fmt::format("127.0.0.1:{}", port), "--name", k_name, "--script",
-                        (run.directory() / "cuts.case").string(), "--set", "MaxConnections=4",
-                        "--set", "DefaultTime2Wait=0", "--set", "HeaderDigest=CRC32C,None", "--set",
-                        "DataDigest=CRC32C,None"},
-                       options);
+        Process target(line, options);
+        wait_until_listening(port, target, Deadline(Seconds(20)));
         auto kernel = default_kernel();
         auto initrd = run.directory() / "initramfs.img";
         hawser_initramfs(fmt::format(fmt::runtime(std::string(k_begin) + story.script), k_name,
@@ -237,7 +244,7 @@ TEST_CASE("leaks-logins") {
 TEST_CASE("leaks-reinstatements") {
     const unsigned cycles = cycles_wanted() / k_logins_per_reinstatement;
     // More cuts than cycles: two that come close to each other are one reinstatement.
-    std::string cuts = "case cuts\n";
+    std::string cuts = "case cuts\nrule 62\n";
     for (unsigned i = 1; i <= 4 * cycles + 100; ++i)
         cuts += fmt::format("on ScsiCommand number {} do reset\n", 40 * i);
     tell_leaks({"leaks-reinstatements", k_reinstatements, cycles,
