@@ -59,7 +59,10 @@ install() {
     inst_script "$exit_root/bounded.sh" /usr/lib/hawser/exit-root/bounded.sh
     inst_hook pre-pivot 90 "$exit_root/fill.sh"
     # The last in the list is busybox itself: fill.sh makes it /bin/sh.
-    list_with_libraries "$(find_binary busybox)" > "$initdir/usr/lib/hawser/exit-root/files"
+    {
+        dracut_module_included dm && list_with_libraries "$(find_binary dmsetup)"
+        list_with_libraries "$(find_binary busybox)"
+    } > "$initdir/usr/lib/hawser/exit-root/files"
 
     # dracut's own init needs these words of an emergency shell, and brings none of them.
     if ! dracut_module_included systemd; then
