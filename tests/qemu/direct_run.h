@@ -51,7 +51,9 @@ public:
     Capture wire(uint16_t target_port);
     // The crash of a kernel that the story asked for, up to where the next one starts.
     void forgive_crash(const std::string& expression);
-    void finish();
+    // expected: what the kernel may complain of (a regular expression), as the scenario means it
+    // to.
+    void finish(const std::string& expected = "");
 
     Machine& machine() { return *machine_; }
     Target& target() { return *target_; }

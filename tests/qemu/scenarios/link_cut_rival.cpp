@@ -106,7 +106,7 @@ std::vector<Stall> cut_rival(unsigned replacement_timeout_s) {
     } catch (const std::exception& error) {
         run.report().check("the story went to its end", false, error.what());
     }
-    run.finish();
+    run.finish("error, dev sd[a-z]+, sector");  // a path's, which multipath tries on the other one
     conclude(run.report(), run.directory(), "link-cut");
     return stalls;
 }
