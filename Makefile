@@ -7,7 +7,7 @@
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-shell deps build module images check check-unit check-qemu check-faults
-.PHONY: fuzz tidy sim cases format clean programs rfc-coverage check-mutants coverage check-debug
+.PHONY: fuzz tidy sim cases format clean programs rfc-coverage check-mutants coverage check-debug check-more
 
 JOBS ?= $(shell nproc)
 # Asked for when used, not when read: `make deps` may install the kernel that is then found.
@@ -39,8 +39,9 @@ images: programs module ## build/images: vmlinuz, initrd.img, boot.ipxe, root.im
 	images/build
 
 ##@ Check
-check: deps build module images ## everything: style, units, module without warnings, machines
-	KDIR="$(KDIR)" $(CTEST) --parallel $(JOBS)
+# The faults and the machines beyond an hour have targets of their own.
+check: deps build module images ## style, units, fuzzers, simulator, module, the first machines
+	KDIR="$(KDIR)" $(CTEST) --parallel $(JOBS) --label-exclude '^(fault|more)$$'
 
 check-unit: build/cmake/build.ninja ## unit tests alone: seconds, no root
 	cmake --build build/cmake --parallel $(JOBS) --target unit-programs
@@ -48,6 +49,9 @@ check-unit: build/cmake/build.ninja ## unit tests alone: seconds, no root
 
 check-qemu: build module images ## machines alone; T=name picks scenarios by name
 	$(CTEST) --label-regex '^qemu$$' $(if $(T),--tests-regex "$(T)")
+
+check-more: build module images ## machines that take long: ends of all kinds, rivals, leaks; T=name
+	KDIR="$(KDIR)" $(CTEST) --label-regex '^more$$' $(if $(T),--tests-regex "$(T)")
 
 # What failed stands in the table too: it alone decides.
 check-faults: build module images ## the thirty faults on machines, and their table; T=08 picks

@@ -56,7 +56,7 @@ void tell_node(const std::string& name, const std::function<void(DirectRun&)>& s
 
 }  // namespace
 
-TEST_CASE("busybox-init") {
+TEST_CASE("busybox-init", "[more]") {
     tell_node("busybox-init", [](DirectRun& run) {
         auto folder = run.directory() / "root";
         make_busybox_root(folder, k_inittab, k_rc);
@@ -73,7 +73,7 @@ TEST_CASE("busybox-init") {
     });
 }
 
-TEST_CASE("sysvinit") {
+TEST_CASE("sysvinit", "[more]") {
     tell_node("sysvinit", [](DirectRun& run) {
         make_root_image("sysvinit");
         run.start_tgt_on(images_folder() / "sysvinit.img");

@@ -237,11 +237,11 @@ void tell_leaks(const Story& story) {
 
 }  // namespace
 
-TEST_CASE("leaks-logins") {
+TEST_CASE("leaks-logins", "[more]") {
     tell_leaks({"leaks-logins", k_logins, cycles_wanted(), k_all_cycles, 2, ""});
 }
 
-TEST_CASE("leaks-reinstatements") {
+TEST_CASE("leaks-reinstatements", "[more]") {
     const unsigned cycles = cycles_wanted() / k_logins_per_reinstatement;
     // More cuts than cycles: two that come close to each other are one reinstatement.
     std::string cuts = "case cuts\nrule 62\n";

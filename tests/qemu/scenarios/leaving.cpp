@@ -25,7 +25,7 @@ void load_kexec(Scenario& run) {
 }  // namespace
 
 // One after the other, each end but the last is the next boot's beginning: about 4 minutes.
-TEST_CASE("reboot-kexec-halt") {
+TEST_CASE("reboot-kexec-halt", "[more]") {
     tell({.name = "reboot-kexec-halt", .reboots = true}, [](Scenario& run) {
         run.boot();
         run.expect_session(4);
@@ -42,7 +42,7 @@ TEST_CASE("reboot-kexec-halt") {
 }
 
 // Skips the units' own stop, but systemd-shutdown still kills, unmounts and enters the exit root.
-TEST_CASE("reboot-f") {
+TEST_CASE("reboot-f", "[more]") {
     tell({.name = "reboot-f"}, [](Scenario& run) {
         run.boot();
         run.write_and_compare();

@@ -144,7 +144,7 @@ void print_table(const std::vector<Stall>& table) {
 }  // namespace
 
 // A part alone: hawser-qemu link-cut -c 'level 2'.
-TEST_CASE("link-cut") {
+TEST_CASE("link-cut", "[more]") {
     static std::vector<Stall> s_table;  // Catch2 comes here anew for each section
     std::vector<Stall> part;
     SECTION("level 2") {

@@ -139,7 +139,7 @@ void judge_target(DirectRun& run, CutTarget& target) {
 
 }  // namespace
 
-TEST_CASE("memory-pressure") {
+TEST_CASE("memory-pressure", "[more]") {
     DirectRun run("memory-pressure", 2);
     try {
         CutTarget target(run.directory());

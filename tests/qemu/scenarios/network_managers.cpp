@@ -43,7 +43,7 @@ void stop_all_managers(Scenario& run) {
 
 }  // namespace
 
-TEST_CASE("network-managers") {
+TEST_CASE("network-managers", "[more]") {
     make_root_image("network");
     tell({.name = "network-managers", .root = "network"}, [](Scenario& run) {
         run.boot();

@@ -366,10 +366,10 @@ void tell_absence(const std::string& name, unsigned level) {
 
 }  // namespace
 
-TEST_CASE("no-user-space-level-0") {
+TEST_CASE("no-user-space-level-0", "[more]") {
     tell_absence<TgtService>("no-user-space-level-0", 0);
 }
 
-TEST_CASE("no-user-space-level-2") {
+TEST_CASE("no-user-space-level-2", "[more]") {
     tell_absence<JudgingService>("no-user-space-level-2", 2);
 }

@@ -168,10 +168,10 @@ void conform(const std::string& name, bool lio) {
 
 }  // namespace
 
-TEST_CASE("scsi-conformance-tgt") {
+TEST_CASE("scsi-conformance-tgt", "[more]") {
     conform("scsi-conformance-tgt", false);
 }
 
-TEST_CASE("scsi-conformance-lio") {
+TEST_CASE("scsi-conformance-lio", "[more]") {
     conform("scsi-conformance-lio", true);
 }
