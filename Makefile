@@ -7,7 +7,8 @@
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-shell deps build module images check check-unit check-qemu check-faults
-.PHONY: fuzz tidy sim cases format clean programs rfc-coverage check-mutants coverage check-debug check-more
+.PHONY: fuzz tidy sim cases format clean programs rfc-coverage check-mutants coverage
+.PHONY: check-debug check-more
 
 JOBS ?= $(shell nproc)
 # Asked for when used, not when read: `make deps` may install the kernel that is then found.

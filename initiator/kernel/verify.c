@@ -72,7 +72,7 @@ static bool verify_identity(struct glue_session *session, struct scsi_device *sd
 			return false;
 		if (is == IDENTITY_DIFFERENT && said != is)
 			dev_emerg(&session->dev,
-				  "LUN %llu IS ANOTHER DISK NOW: nothing is written to it\n",
+				  "LUN %llu IS ANOTHER DISK: nothing is written to it\n",
 				  sdev->lun);
 		if (is == IDENTITY_ABSENT && said != is)
 			dev_warn(&session->dev, "LUN %llu is not there yet: its I/O is held\n",

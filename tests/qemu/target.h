@@ -26,7 +26,7 @@ struct TargetChap {
 struct TargetOptions {
     std::filesystem::path directory;  // where target.log goes
     std::filesystem::path image;      // empty: a target without a disk
-    std::filesystem::path image_2;    // tgt: of a LUN 2
+    std::filesystem::path image_2{};    // tgt: of a LUN 2
     std::string name = "iqn.2026-11.hawser:root";
     unsigned max_connections = 8;
     TargetChap chap;
