@@ -55,8 +55,10 @@ static int session_allocate_engine(struct glue_session *session)
 		INIT_LIST_HEAD(&connection->unacknowledged);
 		INIT_KFIFO(connection->orders);
 		INIT_KFIFO(connection->reports);
-		connection->ends.portal =
-			session->options.portals[i % session->options.portal_count];
+		/* Beyond connection_start there is room only, until one is added. */
+		if (i < session->options.connection_start)
+			connection->ends.portal =
+				session->options.portals[i % session->options.portal_count];
 		init_completion(&connection->manage_done);
 		session->route[i] = i;
 	}
