@@ -34,7 +34,9 @@ size_t sessions_seen(const Capture& wire) {
 // The running node asks the portal of its own root disk what is there.
 void discover(Scenario& run) {
     auto found = run.shell().run(
-        "hawser discover $(cat /sys/bus/hawser/devices/hawser0/connection0/portal)", Seconds(120));
+        "S=/sys/bus/hawser/devices/hawser0; "
+        "hawser discover --initiator $(cat $S/initiator_name) $(cat $S/connection0/portal)",
+        Seconds(120));
     run.report().check(
         "hawser discover lists the target in the running node",
         found.status == 0 && found.output.find(run.target().name()) != std::string::npos,
