@@ -133,7 +133,9 @@ struct hawser_order {
 
 enum hawser_report_kind {
     HAWSER_REPORT_LOGGED_IN = 1,
-    HAWSER_REPORT_LOST,             /* it carries nothing any more; CLOSED follows */
+    /* It carries nothing any more; CLOSED follows, after WANT_CLOSE at once, or (a breach below
+     * ErrorRecoveryLevel 2, WANT_FIN) when the target has closed too, or was waited for. */
+    HAWSER_REPORT_LOST,
     HAWSER_REPORT_CLOSED,           /* its socket is gone and its tasks are parked */
     HAWSER_REPORT_LOGGED_OUT,       /* Logout answered; detail: tasks it ended; CLOSED follows */
     HAWSER_REPORT_LOGOUT_REQUESTED, /* async event 1: Logout within detail seconds */
