@@ -8,7 +8,8 @@
 // away is silent on all paths, and a session that waits for it is better off than one that starts
 // anew. So after a moment of silence the connection asks its siblings for a sign of life: those
 // that have heard nothing either send a NOP-Out. It is lost when TCP has got nowhere for a second
-// and a sibling has heard from the target meanwhile.
+// and a sibling has heard from the target meanwhile; sooner at level 2, where a false alarm costs
+// no more than a reassignment.
 #include "engine/connection.hpp"
 
 namespace hawser {
@@ -17,6 +18,7 @@ namespace {
 
 constexpr uint64_t k_suspect_ms = 400;
 constexpr uint64_t k_stall_ms = 1000;
+constexpr uint64_t k_stall_level_2_ms = 700;
 constexpr uint64_t k_look_again_ms = 250;
 
 }  // namespace
@@ -57,7 +59,8 @@ uint32_t Connection::handle_stall_timeout(uint64_t now_ms) {
     if (owes_sign_of_life()) return ping(now_ms);
     if (m_suspect_ms == HAWSER_NEVER) {
         m_suspect_ms = now_ms;
-        m_stall_check_ms = m_unacknowledged_ms + k_stall_ms;
+        m_stall_check_ms = m_unacknowledged_ms +
+                           (m_keys.error_recovery_level == 2 ? k_stall_level_2_ms : k_stall_ms);
         if (m_stall_check_ms <= now_ms) m_stall_check_ms = now_ms + k_look_again_ms;
         m_shared->suspected_ms.store(now_ms, std::memory_order_relaxed);
         m_shared->window.wake(~(1u << m_index));

@@ -312,7 +312,10 @@ static bool connection_is_under_way(const struct tcp_sock *tp)
 	       (READ_ONCE(tp->write_seq) != next && before(next, tcp_wnd_end(tp)));
 }
 
-/* What TCP gets acknowledged tells a silent link from a slow target. */
+/*
+ * What TCP gets acknowledged tells a silent link from a slow target. On a busy host ksoftirqd waits
+ * its turn for seconds, and with it an acknowledgement that is here: that is no silence either.
+ */
 static void connection_watch_progress(struct glue_connection *connection, u64 now_ms)
 {
 	const struct tcp_sock *tp = tcp_sk(connection->socket->sk);
@@ -321,7 +324,7 @@ static void connection_watch_progress(struct glue_connection *connection, u64 no
 	if (!connection_is_under_way(tp))
 		connection->unacknowledged_ms = HAWSER_NEVER;
 	else if (connection->unacknowledged_ms == HAWSER_NEVER ||
-		 acknowledged != connection->acknowledged)
+		 acknowledged != connection->acknowledged || glue_socket_owes_receive(connection))
 		connection->unacknowledged_ms = now_ms;
 	connection->acknowledged = acknowledged;
 	connection->wants |= hawser_connection_handle_unacknowledged(

@@ -278,6 +278,7 @@ int glue_socket_open(struct glue_connection *connection, const struct hawser_por
 void glue_socket_close(struct glue_connection *connection);
 void glue_socket_finish(struct glue_connection *connection);
 int glue_socket_check(struct glue_connection *connection);
+bool glue_socket_owes_receive(const struct glue_connection *connection);
 
 /* transfer.c */
 bool glue_transfer_receive(struct glue_connection *connection, u64 now_ms);

@@ -180,10 +180,6 @@ int glue_socket_open(struct glue_connection *connection, const struct hawser_por
 	socket->sk->sk_allocation = GFP_ATOMIC;
 	socket->sk->sk_use_task_frag = false;
 	sk_set_memalloc(socket->sk);
-	if (connection->session->options.noop_out_interval_ms)
-		tcp_sock_set_user_timeout(socket->sk,
-					  connection->session->options.noop_out_interval_ms +
-					  connection->session->options.noop_out_timeout_ms);
 	err = socket_bind(socket, portal);
 	if (err < 0) {
 		sock_release(socket);
@@ -202,6 +198,16 @@ int glue_socket_open(struct glue_connection *connection, const struct hawser_por
 	socket_attach(connection);
 	err = kernel_connect(socket, (struct sockaddr *)&address, length, O_NONBLOCK);
 	return err == -EINPROGRESS ? 0 : err;
+}
+
+/* Not before it is connected: a connect has its own deadline, and TCP its own cause to tell. */
+static void socket_bound_silence(struct glue_connection *connection)
+{
+	const struct hawser_options *options = &connection->session->options;
+
+	if (options->noop_out_interval_ms)
+		tcp_sock_set_user_timeout(connection->socket->sk, options->noop_out_interval_ms +
+								  options->noop_out_timeout_ms);
 }
 
 static void socket_publish_source(struct glue_connection *connection)
@@ -244,6 +250,7 @@ int glue_socket_check(struct glue_connection *connection)
 		return 0;
 	if (state == TCP_ESTABLISHED && !connection->connected) {
 		socket_publish_source(connection);
+		socket_bound_silence(connection);
 		return 1;
 	}
 	if (state == TCP_CLOSE || READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN) {
@@ -256,6 +263,14 @@ int glue_socket_check(struct glue_connection *connection)
 		return connection->connected ? -EPIPE : -ECONNREFUSED;
 	}
 	return 0;
+}
+
+/* What has come for this socket may yet wait for the softirq of the CPU that takes it in. */
+bool glue_socket_owes_receive(const struct glue_connection *connection)
+{
+	int cpu = READ_ONCE(connection->socket->sk->sk_incoming_cpu);
+
+	return cpu >= 0 && compat_softirq_pending(cpu) & BIT(NET_RX_SOFTIRQ);
 }
 
 /* Sends FIN; receiving goes on. */

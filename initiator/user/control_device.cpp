@@ -30,7 +30,9 @@ std::string read_answer(int fd) {
 const char* timeout_cause(const std::string& reason) {
     const auto says = [&](const char* words) { return reason.find(words) != std::string::npos; };
     if (says("ECONNREFUSED")) return "target refused the connection";
-    if (says("UNREACH") || says("no answer to the TCP connect")) return "target unreachable";
+    if (says("UNREACH") || says("no answer to the TCP connect") ||
+        says("TCP connect failed (ETIMEDOUT)"))
+        return "target unreachable";
     if (says("0301") || says("0302")) return "target busy";
     return "no login in time";
 }

@@ -28,6 +28,7 @@ TEST_CASE("module: every refusal has a cause of its own", "[user]") {
     CHECK(timed_out("TCP connect failed (ECONNREFUSED)") == "target refused the connection");
     CHECK(timed_out("TCP connect failed (EHOSTUNREACH)") == "target unreachable");
     CHECK(timed_out("TCP connect failed (ENETUNREACH)") == "target unreachable");
+    CHECK(timed_out("TCP connect failed (ETIMEDOUT)") == "target unreachable");
     CHECK(timed_out("no answer to the TCP connect") == "target unreachable");
     CHECK(timed_out("target is busy or not operational (0301)") == "target busy");
     CHECK(timed_out("no answer to the Login") == "no login in time");
