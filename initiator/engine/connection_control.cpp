@@ -99,12 +99,12 @@ uint32_t Connection::handle_nop_in() {
     const uint32_t wants = take_window();
     if (itt != wire::k_reserved_tag) {
         const uint32_t ours = static_cast<uint32_t>(m_nop_generation) << 16 | k_nop_tag | m_index;
-        if (!m_nop_outstanding || itt != ours) return fail(HAWSER_ERROR_BAD_NOP, itt);
+        if (!m_nop_outstanding || itt != ours) return wants | fail(HAWSER_ERROR_BAD_NOP, itt);
         m_nop_outstanding = false;
         return wants | HAWSER_WANT_TIMEOUT;
     }
     if (ttt == wire::k_reserved_tag) return wants;  // it only tells the numbers, RFC 7143 11.19
-    if (m_nop_reply_count == k_nop_replies_max) return fail(HAWSER_ERROR_BAD_NOP, ttt);
+    if (m_nop_reply_count == k_nop_replies_max) return wants | fail(HAWSER_ERROR_BAD_NOP, ttt);
     NopReply& reply = m_nop_replies[m_nop_reply_count++];
     reply.target_transfer_tag = ttt;
     __builtin_memcpy(reply.lun, nop.lun, sizeof(reply.lun));

@@ -124,6 +124,8 @@ struct TargetSession {
     uint32_t max_connections = 1;
     uint32_t level = 0;  // ErrorRecoveryLevel
     bool dead = false;
+
+    void forget(TargetTask& task);
 };
 
 class TargetConnection : public Endpoint {

@@ -136,6 +136,16 @@ void Target::end_suspended(TargetSession& session, uint64_t linger_us) {
     session.suspended.clear();
 }
 
+// It is as if it had never come: one whose turn was not yet leaves a gap, to be plugged (7.2.1).
+void TargetSession::forget(TargetTask& task) {
+    const uint32_t cmd_sn = task.command.cmd_sn.get();
+    task.gone = true;
+    tags.erase(task.itt());
+    if (task.ordered) return;
+    early.erase(cmd_sn);
+    numbers.erase(cmd_sn);
+}
+
 // Time2Retain is over.
 void Target::expire(TargetSession& session, uint16_t cid) {
     session.lost.erase(cid);
@@ -145,7 +155,7 @@ void Target::expire(TargetSession& session, uint16_t cid) {
             ++next;
             continue;
         }
-        task.gone = true;
+        session.forget(task);
         task.cancel_us = std::min(task.cancel_us, world.now_us());
         next = session.suspended.erase(next);
     }
@@ -215,10 +225,7 @@ uint8_t TargetConnection::reassign(const wire::TaskManagementRequest& request,
         return k_still_allegiant;
     const bool unharmed = found->is_read() || !found->executing;
     if (target.scenario.defect == Defect::Forgetful && unharmed && world.random.chance(50)) {
-        found->gone = true;
-        session->tags.erase(itt);
-        session->early.erase(found->command.cmd_sn.get());
-        if (!found->ordered) session->numbers.erase(found->command.cmd_sn.get());
+        session->forget(*found);
         session->suspended.erase(itt);
         return k_task_does_not_exist;
     }

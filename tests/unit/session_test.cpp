@@ -253,6 +253,25 @@ TEST_CASE("a connection that waits for the window is woken by its sibling", "[RF
     CHECK(hawser_session_window_waiters(host.session) == 0);
 }
 
+TEST_CASE("a PDU that is a breach still opens the window for the others", "[RFC 7143 4.2.2.1]") {
+    Host host("", 2);
+    host.target.window = 2;
+    host.start();
+    host.target.script = swallow;
+    for (int i = 0; i < 4; i++) host.submit(0, HAWSER_DATA_NONE, 0);
+    host.run();
+    wire::NopIn breach;
+    breach.initiator_task_tag = 0x1234;
+    host.target.peers[1].send(breach, true);
+    const Bytes heard = std::exchange(host.target.peers[1].out, {});
+    uint32_t wants = 0;
+    hawser_connection_handle_received(host.sides[1].connection, heard.data(),
+                                      static_cast<uint32_t>(heard.size()), host.now_ms, &wants);
+    CHECK((wants & (HAWSER_WANT_CLOSE | HAWSER_WANT_FIN)) != 0);
+    CHECK((wants & HAWSER_WANT_WAKE) != 0);
+    CHECK(hawser_session_window_waiters(host.session) == 1);
+}
+
 TEST_CASE("siblings are read to their end, and what they complete counts", "[RFC 7143 7.1.4.3]") {
     Host host("", 2);
     host.start();
