@@ -149,8 +149,10 @@ private:
         while (hawser_connection_poll_report(connection_, &report)) {
             FUZZ_CHECK(!closed_, "nothing follows CLOSED");
             if (report.kind == HAWSER_REPORT_CLOSED) closed_ = true;
+            if (report.kind == HAWSER_REPORT_LOST) lost_ = true;
             if (report.kind != HAWSER_REPORT_LOGGED_IN) continue;
-            FUZZ_CHECK(!logged_in_ && !closing_, "logged in once");
+            // What follows the last answer in one piece may be a breach: then both are told at once.
+            FUZZ_CHECK(!logged_in_ && !lost_, "logged in once, and not after its loss");
             logged_in_ = true;
             check_agreement(report);
         }
@@ -374,6 +376,7 @@ private:
     Bytes ours_;
     bool leading_;
     bool closing_ = false;
+    bool lost_ = false;
     bool closed_ = false;
     bool logged_in_ = false;
     uint8_t stage_ = 0;
