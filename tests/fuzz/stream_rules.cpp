@@ -216,8 +216,9 @@ void StreamHost::take_command(uint32_t index, const wire::ScsiCommand& pdu) {
     const uint32_t cmd_sn = pdu.cmd_sn.get();
     FUZZ_CHECK(side.logged_in, "commands wait for full feature phase");
     HostTask& task = m_tasks.at(pdu.initiator_task_tag.get() & 0xffff);
-    const bool mine = task.live && task.seen.initiator_task_tag == pdu.initiator_task_tag.get();
-    if (mine && task.was_sent && task.cmd_sn == cmd_sn) {
+    const bool known = task.seen.initiator_task_tag == pdu.initiator_task_tag.get();
+    // A task that ends while its retry is half in the socket is told before the rest is out.
+    if (known && task.was_sent && task.cmd_sn == cmd_sn) {
         FUZZ_CHECK(m_variant->level >= 1, "a retry is of ErrorRecoveryLevel 1");
         return;
     }
@@ -232,7 +233,7 @@ void StreamHost::take_command(uint32_t index, const wire::ScsiCommand& pdu) {
     FUZZ_CHECK(wire::CmdSn(cmd_sn).precedes_or_equals(wire::CmdSn(window.max_cmd_sn)),
                "no command beyond MaxCmdSN");
     // It may have been answered before it was out: then its slot has a new life.
-    if (!mine) return;
+    if (!known || !task.live) return;
     task.was_sent = true;
     task.cmd_sn = cmd_sn;
     FUZZ_CHECK(task.index == index && !task.on_wire, "a command goes out once");
