@@ -121,7 +121,6 @@ void StreamHost::submit(Input& input, uint32_t index) {
     task.seen.length = task.command.length;
     task.seen.read = task.command.direction == HAWSER_DATA_READ;
     task.seen.write = task.command.direction == HAWSER_DATA_WRITE;
-    task.was_sent = false;
     std::memcpy(task.seen.lun, task.command.lun, sizeof(task.seen.lun));
     after(index, hawser_connection_submit(side.connection, &task.command));
 }

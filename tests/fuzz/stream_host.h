@@ -9,6 +9,7 @@
 
 #include <array>
 #include <deque>
+#include <map>
 #include <vector>
 
 #include "abi/engine.h"
@@ -48,8 +49,6 @@ private:
         std::vector<bool> placed;
         std::vector<bool> sent;
         uint16_t generation = 0;
-        bool was_sent = false;  // under cmd_sn
-        uint32_t cmd_sn = 0;
         SeenTask seen;
     };
     struct Side {
@@ -115,6 +114,7 @@ private:
     hawser_options m_options{};
     std::array<Side, k_connections> m_sides;
     std::vector<HostTask> m_tasks;
+    std::map<uint32_t, uint32_t> m_sent;  // ITT: under which CmdSN it went out last
     std::deque<hawser_report> m_reports;
     uint64_t m_now_ms = 1000;
     uint32_t m_exp_cmd_sn = 1;

@@ -216,12 +216,16 @@ void StreamHost::take_command(uint32_t index, const wire::ScsiCommand& pdu) {
     const uint32_t cmd_sn = pdu.cmd_sn.get();
     FUZZ_CHECK(side.logged_in, "commands wait for full feature phase");
     HostTask& task = m_tasks.at(pdu.initiator_task_tag.get() & 0xffff);
-    const bool known = task.seen.initiator_task_tag == pdu.initiator_task_tag.get();
-    // A task that ends while its retry is half in the socket is told before the rest is out.
-    if (known && task.was_sent && task.cmd_sn == cmd_sn) {
+    const uint32_t itt = pdu.initiator_task_tag.get();
+    const bool mine = task.live && task.seen.initiator_task_tag == itt;
+    // A retry may go out when its task has ended, and its slot has a new life: half of it was in
+    // the socket.
+    const auto sent = m_sent.find(itt);
+    if (sent != m_sent.end() && sent->second == cmd_sn) {
         FUZZ_CHECK(m_variant->level >= 1, "a retry is of ErrorRecoveryLevel 1");
         return;
     }
+    m_sent[itt] = cmd_sn;
     FUZZ_CHECK(!side.has_cmd_sn || wire::CmdSn(side.last_cmd_sn).precedes(wire::CmdSn(cmd_sn)),
                "CmdSN rises on each connection");
     side.has_cmd_sn = true;
@@ -233,9 +237,7 @@ void StreamHost::take_command(uint32_t index, const wire::ScsiCommand& pdu) {
     FUZZ_CHECK(wire::CmdSn(cmd_sn).precedes_or_equals(wire::CmdSn(window.max_cmd_sn)),
                "no command beyond MaxCmdSN");
     // It may have been answered before it was out: then its slot has a new life.
-    if (!known || !task.live) return;
-    task.was_sent = true;
-    task.cmd_sn = cmd_sn;
+    if (!mine) return;
     FUZZ_CHECK(task.index == index && !task.on_wire, "a command goes out once");
     FUZZ_CHECK(pdu.expected_data_transfer_length.get() == task.command.length, "its length");
     const uint32_t immediate = pdu.data_segment_length.get();
