@@ -9,7 +9,7 @@ namespace {
 constexpr uint32_t k_backoff_first_ms = 500;
 constexpr uint32_t k_backoff_max_ms = 8000;
 
-constexpr uint64_t k_short_life_ms = 5000;
+constexpr uint64_t k_short_life_ms = 1000;
 
 constexpr uint32_t backoff_ms(uint32_t attempts) {
     uint32_t delay = k_backoff_first_ms;

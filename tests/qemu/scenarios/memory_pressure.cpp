@@ -160,8 +160,8 @@ TEST_CASE("memory-pressure", "[more]") {
             std::this_thread::sleep_for(k_between_cuts);  // what is tested, not a wait
             target.cut();
         }
-        run.report().check(fmt::format("the connections were cut {} times", k_cuts), cuts == k_cuts,
-                           std::to_string(cuts));
+        run.report().check(fmt::format("the connections were cut {} times or more", k_cuts),
+                           cuts >= k_cuts, std::to_string(cuts));
         serial.expect("PRESSURE done", Seconds(600));
         run.machine().wait_for_end(Seconds(60));
         judge_console(run);
