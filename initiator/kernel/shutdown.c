@@ -37,8 +37,26 @@ static bool shutdown_disk_is_dirty(struct scsi_device *sdev)
 }
 
 /*
- * Whether a disk with a write cache has completed writes that no SYNCHRONIZE CACHE has covered.
- * Disks that are being removed count too.
+ * A write that the target has not answered is in no cache, but it is as lost. Slots are only looked
+ * at: their commands' memory is the tag set's, which lives as long as the host.
+ */
+static bool shutdown_has_open_writes(struct glue_session *session)
+{
+	struct glue_slot *slot;
+	u32 tag;
+
+	for (tag = 0; tag < session->depth; tag++) {
+		slot = &session->slots[tag];
+		if ((smp_load_acquire(&slot->owner) || READ_ONCE(slot->parked)) && slot->command &&
+		    slot->command->sc_data_direction == DMA_TO_DEVICE)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether there are writes that no SYNCHRONIZE CACHE has covered: completed into a write cache, or
+ * not even that. Disks that are being removed count too.
  */
 bool glue_shutdown_dirty(struct glue_session *session)
 {
@@ -49,6 +67,7 @@ bool glue_shutdown_dirty(struct glue_session *session)
 	spin_lock_irq(&session->lock); /* glue_host_forget comes before or after */
 	host = session->scsi_host;
 	if (host) {
+		dirty = shutdown_has_open_writes(session);
 		spin_lock(host->host_lock);
 		__shost_for_each_device(sdev, host)
 			dirty |= shutdown_disk_is_dirty(sdev);
