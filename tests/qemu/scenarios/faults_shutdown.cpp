@@ -99,6 +99,14 @@ namespace {
 
 constexpr unsigned k_grace_s = 15;
 
+// What the end of the grace means: every write that was held fails, and ext4 says what it lost.
+constexpr const char* k_lost_writes =
+    "I/O error, dev sda, sector [0-9]+ op 0x1:\\(WRITE\\)|"
+    "Buffer I/O error on dev sda, logical block [0-9]+, lost a?sync page write|"
+    "Buffer I/O error on device sda, logical block [0-9]+|"
+    "EXT4-fs warning .device sda.: ext4_end_bio:[0-9]+: I/O error 10 writing to inode|"
+    "JBD2: I/O error when updating journal superblock for sda-8";
+
 void target_gone(DirectRun& run, const std::string& script) {
     auto target = start_target(run, "");
     const double end =
@@ -108,6 +116,10 @@ void target_gone(DirectRun& run, const std::string& script) {
     run.report().check("off within the grace and little more", end < 2 * k_grace_s + 20,
                        fmt::format("{:.1f} s", end));
     const auto loud = run.expect_console("and loud: it is not clean", "THE DISK WAS NOT FLUSHED");
+    const auto over = run.machine().serial().find("every command fails from now on");
+    const auto error = run.machine().serial().find("I/O error");
+    run.report().check("no write fails before the grace is over",
+                       over && (!error || error->line > over->line), error ? error->text : "");
     run.expect_console("no Logout is claimed", "no Logout from");
     run.report().check("nor told",
                        !run.machine().serial().find("hawser.*: logged out of").has_value());
@@ -119,19 +131,33 @@ void target_gone(DirectRun& run, const std::string& script) {
 
 // Writes that the target took, in a cache that nobody flushed.
 TEST_CASE("fault-28-target-gone-dirty-cache", "[fault]") {
-    tell_direct("fault-28-target-gone-dirty-cache", 2, [](DirectRun& run) {
-        target_gone(run,
-                    "dd if=/tmp/noise of=/mnt/data bs=64k oflag=direct 2>/dev/null\nact kill\n"
-                    "umount /mnt &\nsleep 1\nsay done\n");
-    });
+    tell_direct(
+        "fault-28-target-gone-dirty-cache", 2,
+        [](DirectRun& run) {
+            target_gone(run,
+                        "dd if=/tmp/noise of=/mnt/data bs=64k oflag=direct 2>/dev/null\nact kill\n"
+                        "umount /mnt &\nsleep 1\nsay done\n");
+        },
+        k_lost_writes);
 }
 
-// All is flushed, but what the unmount writes never reaches the target.
+// All is flushed (sync writes ext4's own blocks last, and does not flush those), but what is
+// written over the file then never reaches the target. A file that is there already: for a new one
+// ext4 would read, and the writer would wait before its first write.
 TEST_CASE("fault-28-target-gone-held-writes", "[fault]") {
-    tell_direct("fault-28-target-gone-held-writes", 2, [](DirectRun& run) {
-        target_gone(run,
-                    "sync\nact kill\ncp /tmp/noise /mnt/data\numount /mnt &\nsleep 3\nsay done\n");
-    });
+    tell_direct(
+        "fault-28-target-gone-held-writes", 2,
+        [](DirectRun& run) {
+            target_gone(
+                run,
+                "write_file\nsync\n"
+                "dd if=/dev/null of=$disk conv=notrunc,fsync 2>/dev/null && say flushed\nact kill\n"
+                "dd if=/tmp/noise of=/mnt/data bs=64k count=16 conv=notrunc 2>/dev/null &\n"
+                "sleep 1\numount /mnt &\nsleep 3\nsay held $(cat $S/held)\nsay done\n");
+            run.expect_console("all was flushed before", "FAULT flushed");
+            run.expect_console("writes are held", "FAULT held [1-9]");
+        },
+        k_lost_writes);
 }
 
 namespace {

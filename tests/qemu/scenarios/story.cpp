@@ -33,14 +33,14 @@ void tell(const Plan& plan, const std::function<void(Scenario&)>& story) {
 }
 
 void tell_direct(const std::string& name, unsigned nics,
-                 const std::function<void(DirectRun&)>& story) {
+                 const std::function<void(DirectRun&)>& story, const std::string& expected) {
     DirectRun run(name, nics);
     try {
         story(run);
     } catch (const std::exception& error) {
         run.report().check("the story went to its end", false, error.what());
     }
-    run.finish();
+    run.finish(expected);
     conclude(run.report(), run.directory(), name);
 }
 

@@ -15,9 +15,10 @@ namespace hawser::qemu {
 
 void tell(const Plan& plan, const std::function<void(Scenario&)>& story);
 
-// The same for a run without firmware.
+// The same for a run without firmware. expected: what the kernel may complain of, as the story
+// means it to.
 void tell_direct(const std::string& name, unsigned nics,
-                 const std::function<void(DirectRun&)>& story);
+                 const std::function<void(DirectRun&)>& story, const std::string& expected = "");
 
 // For runs that are no whole scenario: prints and asserts.
 void conclude(const Report& report, const std::filesystem::path& directory,
