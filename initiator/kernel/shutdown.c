@@ -42,13 +42,16 @@ static bool shutdown_disk_is_dirty(struct scsi_device *sdev)
  */
 static bool shutdown_has_open_writes(struct glue_session *session)
 {
+	const struct scsi_cmnd *command;
 	struct glue_slot *slot;
 	u32 tag;
 
 	for (tag = 0; tag < session->depth; tag++) {
 		slot = &session->slots[tag];
-		if ((smp_load_acquire(&slot->owner) || READ_ONCE(slot->parked)) && slot->command &&
-		    slot->command->sc_data_direction == DMA_TO_DEVICE)
+		if (!smp_load_acquire(&slot->owner) && !READ_ONCE(slot->parked))
+			continue;
+		command = READ_ONCE(slot->command);
+		if (command && command->sc_data_direction == DMA_TO_DEVICE)
 			return true;
 	}
 	return false;
