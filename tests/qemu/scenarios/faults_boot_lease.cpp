@@ -56,7 +56,8 @@ hawser boot > /tmp/out 2>&1
 say "boot: $?"
 ip -4 address show dev eth0
 noise
-say "leased"
+leased=$(ip -4 -o address show dev eth0 | awk '{ print $4 }')
+say "leased $leased"
 rounds=0
 until [ $rounds = 32 ]; do
     dd if=/tmp/noise of=/dev/sda bs=64k oflag=direct 2>/dev/null || say "error"
@@ -65,9 +66,9 @@ until [ $rounds = 32 ]; do
     sleep 5
 done
 say "rounds $rounds"
-say "address $(ip -4 address show dev eth0 | grep -c 'inet 10.0.50.100/24')"
+say "address $(ip -4 address show dev eth0 | grep -c "inet $leased ")"
 say "left $(ip -4 address show dev eth0 | grep valid_lft)"
-say "session $(states) reinstatements $(cat $S/reinstatements)"
+say session $(states) reinstatements $(cat $S/reinstatements)
 hawser disconnect hawser0
 say done
 )sh";
@@ -120,11 +121,16 @@ void judge_lease(DirectRun& run) {
     auto& report = run.report();
     const auto pcap = run.directory() / "connect.pcap";
     const auto leased = times_of(pcap, "dhcp.option.dhcp == 5");
-    const auto lease =
+    std::istringstream fields(
         run_checked({"tshark", "-n", "-r", pcap.string(), "-Y", "dhcp.option.dhcp == 5", "-T",
-                     "fields", "-e", "dhcp.option.ip_address_lease_time"},
-                    Seconds(60));
-    report.check("one lease, of 120 s", leased.size() == 1 && std::stoi(lease) == k_lease_s, lease);
+                     "fields", "-e", "dhcp.option.ip_address_lease_time", "-e", "dhcp.ip.your"},
+                    Seconds(60)));
+    int lease = 0;
+    std::string address;
+    fields >> lease >> address;
+    report.check("one lease, of 120 s", leased.size() == 1 && lease == k_lease_s,
+                 std::to_string(lease));
+    run.expect_console("the address is the lease's", "FAULT leased " + address + "/24");
     const auto asked = times_of(pcap, "dhcp.type == 1");
     const auto commands = times_of(pcap, "iscsi.opcode == 0x01");
     const auto responses = times_of(pcap, "iscsi.opcode == 0x21 || iscsi.opcode == 0x25");
@@ -149,7 +155,7 @@ void lease(DirectRun& run) {
                    "rd.hawser.initiator=iqn.2026-11.hawser:node "
                    "rd.hawser.portal=10.0.50.1:3260,nic=eth0",
                    wire_end(run, "connect", where, Machine::mac(0)));
-    run.machine().serial().expect("FAULT leased", Seconds(180));
+    run.machine().serial().expect("FAULT leased ", Seconds(180));
     server->serial().send("\n");
     server->serial().expect("SERVER no DHCP any more", Seconds(60));
     run.machine().serial().expect("FAULT done", Seconds(500));
