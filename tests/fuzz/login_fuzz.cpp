@@ -151,7 +151,7 @@ private:
             if (report.kind == HAWSER_REPORT_CLOSED) closed_ = true;
             if (report.kind == HAWSER_REPORT_LOST) lost_ = true;
             if (report.kind != HAWSER_REPORT_LOGGED_IN) continue;
-            // What follows the last answer in one piece may be a breach: then both are told at once.
+            // What follows the last answer may be a breach: then both are told at once.
             FUZZ_CHECK(!logged_in_ && !lost_, "logged in once, and not after its loss");
             logged_in_ = true;
             check_agreement(report);
