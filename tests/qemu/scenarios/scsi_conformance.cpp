@@ -157,7 +157,7 @@ void conform(const std::string& name, bool lio) {
         auto initrd = run.directory() / "initramfs.img";
         initramfs.write(initrd, kernel);
         run.start({kernel.image, initrd, "console=ttyS0 panic=-1 oops=panic"});
-        run.machine().serial().expect("CONFORM done", Seconds(600));
+        run.machine().serial().expect("CONFORM done", Seconds(1500));
         run.machine().wait_for_end(Seconds(60));
         judge(run);
     } catch (const std::exception& error) {
