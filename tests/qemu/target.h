@@ -10,6 +10,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "deadline.h"
 
@@ -34,6 +35,8 @@ struct TargetOptions {
     bool digests = true;                // tgt: take CRC32C; istgt always does
     unsigned error_recovery_level = 0;  // LIO
     std::string address = "127.0.0.1";  // tgt: where it listens
+    std::vector<std::string> keys{};         // tgt: KEY=VALUE, what it wishes
+    std::vector<std::string> environment{};  // tgt: NAME=VALUE
 };
 
 // Where a target sends every login on to: status 0102 or 0101.

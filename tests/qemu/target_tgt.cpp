@@ -79,13 +79,15 @@ private:
 
     void start() {
         remove_socket();
+        auto environment = options_.environment;
+        environment.push_back("TGT_IPC_SOCKET=" + socket_.string());
         daemon_ = std::make_unique<Process>(
             Arguments{"tgtd", "-f", "-C", control_port_, "--iscsi",
                       fmt::format("portal={}:{}", options_.address, port_)},
             Process::Options{.output = log(),
                              .append = true,
                              .terminal = false,
-                             .environment = {"TGT_IPC_SOCKET=" + socket_.string()}});
+                             .environment = environment});
         // tgtd listens for tgtadm before it knows any target, so no initiator is let in half-way:
         // the target is bound to ALL last.
         wait_until_listening(port_, *daemon_, Deadline(Seconds(15)), options_.address);
@@ -93,6 +95,10 @@ private:
         set("MaxConnections", std::to_string(options_.max_connections));
         for (const char* digest : {"HeaderDigest", "DataDigest"}) {
             if (options_.digests) set(digest, "CRC32C,None");
+        }
+        for (const auto& key : options_.keys) {
+            const auto equals = key.find('=');
+            set(key.substr(0, equals), key.substr(equals + 1));
         }
         if (redirect_) redirect(Redirect(*redirect_));
         add_disk("1", options_.image);

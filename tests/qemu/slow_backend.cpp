@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Preloaded into tgtd: each pwrite64 of its backend waits first, most a few milliseconds, one in
+// four up to HAWSER_SLOW_WRITE_MS. What a thread has begun goes on when the connection has gone: so
+// an old write lands late. HAWSER_SLOW_WRITE_SEED says which ones.
+
+#include <dlfcn.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+
+namespace {
+
+constexpr uint64_t k_usual_ms = 8;
+
+uint64_t setting(const char* name) {
+    const char* words = std::getenv(name);
+    return words != nullptr ? std::strtoull(words, nullptr, 10) : 1;
+}
+
+uint64_t mix(uint64_t value) {
+    value += 0x9e3779b97f4a7c15;
+    value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9;
+    value = (value ^ value >> 27) * 0x94d049bb133111eb;
+    return value ^ value >> 31;
+}
+
+uint64_t next_delay_ms() {
+    static std::atomic<uint64_t> s_count{0};
+    static const uint64_t k_seed = setting("HAWSER_SLOW_WRITE_SEED");
+    static const uint64_t k_most_ms = setting("HAWSER_SLOW_WRITE_MS");
+    const uint64_t chance = mix(k_seed << 32 ^ s_count++);
+    return 1 + (chance >> 8) % (chance % 4 == 0 ? k_most_ms : k_usual_ms);
+}
+
+}  // namespace
+
+extern "C" ssize_t pwrite64(int file, const void* bytes, size_t count, off64_t offset) {
+    using Write = ssize_t (*)(int, const void*, size_t, off64_t);
+    static const Write k_write = reinterpret_cast<Write>(::dlsym(RTLD_NEXT, "pwrite64"));
+    const uint64_t delay_ms = next_delay_ms();
+    const timespec delay{static_cast<time_t>(delay_ms / 1000),
+                         static_cast<long>(delay_ms % 1000 * 1000000)};
+    ::nanosleep(&delay, nullptr);
+    return k_write(file, bytes, count, offset);
+}
