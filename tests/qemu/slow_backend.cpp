@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // Preloaded into tgtd: each pwrite64 of its backend waits first, most a few milliseconds, one in
-// four up to HAWSER_SLOW_WRITE_MS. What a thread has begun goes on when the connection has gone: so
-// an old write lands late. HAWSER_SLOW_WRITE_SEED says which ones.
+// eight up to HAWSER_SLOW_WRITE_MS. What a thread has begun goes on when the connection has gone:
+// so an old write lands late. HAWSER_SLOW_WRITE_SEED says which ones.
 
 #include <dlfcn.h>
 #include <time.h>
@@ -33,7 +33,7 @@ uint64_t next_delay_ms() {
     static const uint64_t k_seed = setting("HAWSER_SLOW_WRITE_SEED");
     static const uint64_t k_most_ms = setting("HAWSER_SLOW_WRITE_MS");
     const uint64_t chance = mix(k_seed << 32 ^ s_count++);
-    return 1 + (chance >> 8) % (chance % 4 == 0 ? k_most_ms : k_usual_ms);
+    return 1 + (chance >> 8) % (chance % 8 == 0 ? k_most_ms : k_usual_ms);
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ constexpr unsigned k_sectors_most = 40;
 constexpr unsigned k_threads = 4;
 constexpr unsigned k_writes = 3;  // of a thread in a round, one after the other
 constexpr unsigned k_violations_told = 20;
-constexpr unsigned k_settle_s = 3;  // longer than any write is held by a slow backend
+constexpr unsigned k_settle_s = 5;  // longer than any write is held by a slow backend
 
 struct Write {
     uint64_t version = 0;

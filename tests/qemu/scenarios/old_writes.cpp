@@ -25,7 +25,7 @@ using namespace hawser::qemu;
 namespace {
 
 constexpr unsigned k_rounds = 500;
-constexpr unsigned k_slow_ms = 400;
+constexpr unsigned k_slow_ms = 3000;  // longer than it takes to log in again
 constexpr uint64_t k_image_bytes = 16 << 20;
 constexpr unsigned k_sectors = 64;  // as version_writer.cpp has it
 constexpr Seconds k_limit{1500};
@@ -72,8 +72,8 @@ std::string cuts_of(const WritePlan& plan) {
     const unsigned commands = plan.rounds * 12;
     const auto scatter = [&](const char* what, unsigned gap) {
         for (unsigned at = 20; at < commands; at += 1 + random() % (2 * gap))
-            script += fmt::format("on {} number {} do reset\n", fmt::format(fmt::runtime(what), at),
-                                  at);
+            script +=
+                fmt::format("on {} number {} do reset\n", fmt::format(fmt::runtime(what), at), at);
     };
     scatter("ScsiCommand where cdb=0x2a", 50);
     scatter("ScsiResponse", 70);
