@@ -150,7 +150,11 @@ static void shutdown_session(struct device *dev)
 			   shutdown_time_left(session));
 	if (READ_ONCE(session->ended) && READ_ONCE(session->gate) != GATE_FAILED) {
 		WRITE_ONCE(session->left, true);
-		dev_info(dev, "logged out of %s\n", session->options.target_name);
+		if (session->end_error) /* flushed, and nobody is left to say it to */
+			dev_notice(dev, "%s went away before it answered our Logout\n",
+				   session->options.target_name);
+		else
+			dev_info(dev, "logged out of %s\n", session->options.target_name);
 		return;
 	}
 	dev_emerg(dev, "no Logout from %s within %u s of grace\n", session->options.target_name,
