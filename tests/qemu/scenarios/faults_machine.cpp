@@ -229,7 +229,9 @@ void judge_clean_leave(DirectRun& run, const Capture& wire) {
         if (connection.logout_request_at)
             logout = std::min(logout.value_or(1e9), *connection.logout_request_at);
         answered = answered || connection.logout_response == 0u;
-        reset = reset || (connection.reset_at && !connection.fin_from_initiator_at);
+        // One that was still logging in when the session ended had nothing to say goodbye to.
+        const bool used = connection.last_command_at || connection.logout_request_at;
+        reset = reset || (used && connection.reset_at && !connection.fin_from_initiator_at);
     }
     run.report().check("the last command is SYNCHRONIZE CACHE", sync && *sync >= command,
                        fmt::format("{} and {}", sync.value_or(0), command));

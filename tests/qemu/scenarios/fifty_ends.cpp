@@ -83,9 +83,9 @@ say "load $(sha256sum < /mnt/load | cut -c 1-64) appended"
 act fault
 kill $second
 wait $second
-umount /mnt && say unmounted &
+(umount /mnt && say unmounted; touch /tmp/unmounted) &
 n=0
-until ! grep -q ' /mnt ' /proc/mounts || [ $n = $WAIT ]; do sleep 1; n=$((n + 1)); done
+until [ -e /tmp/unmounted ] || [ $n = $WAIT ]; do sleep 1; n=$((n + 1)); done
 say done
 poweroff -f -n
 )sh";
