@@ -215,8 +215,8 @@ void StreamHost::take_command(uint32_t index, const wire::ScsiCommand& pdu) {
     Side& side = m_sides[index];
     const uint32_t cmd_sn = pdu.cmd_sn.get();
     FUZZ_CHECK(side.logged_in, "commands wait for full feature phase");
-    HostTask& task = m_tasks.at(pdu.initiator_task_tag.get() & 0xffff);
     const uint32_t itt = pdu.initiator_task_tag.get();
+    HostTask& task = m_tasks.at(itt & 0xffff);
     const bool mine = task.live && task.seen.initiator_task_tag == itt;
     // A retry may go out when its task has ended, and its slot has a new life: half of it was in
     // the socket.

@@ -31,6 +31,15 @@ void all_good(Host& host, const std::vector<std::pair<uint32_t, uint32_t>>& tags
     CHECK_FALSE(host.target.numbers_wrong);
 }
 
+// Two commands are out by connection 0, and it waits for the window with two more.
+void fill_window(Host& host) {
+    host.target.window = 2;
+    host.start();
+    host.target.script = swallow;
+    for (int i = 0; i < 4; i++) host.submit(0, HAWSER_DATA_NONE, 0);
+    host.run();
+}
+
 }  // namespace
 
 TEST_CASE("four connections, one session", "[RFC 7143 6.3.1][rule-34][rule-40]") {
@@ -238,11 +247,7 @@ TEST_CASE("the loss of one connection reinstates the session", "[RFC 7143 6.3.5]
 
 TEST_CASE("a connection that waits for the window is woken by its sibling", "[RFC 7143 4.2.2.1]") {
     Host host("", 2);
-    host.target.window = 2;
-    host.start();
-    host.target.script = swallow;
-    for (int i = 0; i < 4; i++) host.submit(0, HAWSER_DATA_NONE, 0);
-    host.run();
+    fill_window(host);
     CHECK(host.counters(0).commands == 2);
     wire::NopIn news;
     news.initiator_task_tag = wire::k_reserved_tag;
@@ -255,11 +260,7 @@ TEST_CASE("a connection that waits for the window is woken by its sibling", "[RF
 
 TEST_CASE("a PDU that is a breach still opens the window for the others", "[RFC 7143 4.2.2.1]") {
     Host host("", 2);
-    host.target.window = 2;
-    host.start();
-    host.target.script = swallow;
-    for (int i = 0; i < 4; i++) host.submit(0, HAWSER_DATA_NONE, 0);
-    host.run();
+    fill_window(host);
     wire::NopIn breach;
     breach.initiator_task_tag = 0x1234;
     host.target.peers[1].send(breach, true);

@@ -10,12 +10,12 @@
 #include <fmt/format.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <map>
 #include <random>
 #include <thread>
 
 #include "disk.h"
+#include "environment.h"
 #include "faults_machine.h"
 
 using namespace hawser::qemu;
@@ -42,11 +42,6 @@ struct End {
         return fmt::format("{} after {} ms for {} ms", k_names.at(fault), after_ms, lasts_ms);
     }
 };
-
-unsigned number_from(const char* name, unsigned otherwise) {
-    const char* words = std::getenv(name);
-    return words != nullptr ? static_cast<unsigned>(std::atoi(words)) : otherwise;
-}
 
 std::vector<End> ends_of(unsigned count, unsigned seed) {
     std::mt19937 random(seed);

@@ -13,11 +13,11 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 
 #include "direct_run.h"
+#include "environment.h"
 #include "http_server.h"
 #include "paths.h"
 #include "story.h"
@@ -120,8 +120,7 @@ finish
 )sh";
 
 unsigned cycles_wanted() {
-    const char* words = std::getenv("HAWSER_LEAK_CYCLES");
-    const unsigned cycles = words != nullptr ? static_cast<unsigned>(std::atoi(words)) : 0;
+    const unsigned cycles = number_from("HAWSER_LEAK_CYCLES", 0);
     return cycles > 0 ? cycles : k_some_cycles;
 }
 

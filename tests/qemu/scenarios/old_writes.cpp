@@ -16,6 +16,7 @@
 #include <random>
 #include <sstream>
 
+#include "environment.h"
 #include "faults_machine.h"
 #include "paths.h"
 #include "tiny_initramfs.h"
@@ -29,11 +30,6 @@ constexpr unsigned k_slow_ms = 3000;  // longer than it takes to log in again
 constexpr uint64_t k_image_bytes = 16 << 20;
 constexpr unsigned k_sectors = 64;  // as version_writer.cpp has it
 constexpr Seconds k_limit{1700};
-
-unsigned number_from(const char* name, unsigned otherwise) {
-    const char* words = std::getenv(name);
-    return words != nullptr ? static_cast<unsigned>(std::atoi(words)) : otherwise;
-}
 
 struct WritePlan {
     unsigned level;
