@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // A child process: in a process group of its own, its output in a file, ended with the harness.
-// It is always ended by its pid, and it dies when the harness dies (PR_SET_PDEATHSIG).
+// It is always ended by its pid, and it dies when the harness dies (PR_SET_PDEATHSIG): for Linux
+// that is the thread that started it.
 
 #pragma once
 

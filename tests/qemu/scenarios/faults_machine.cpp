@@ -215,17 +215,20 @@ void judge_clean_leave(DirectRun& run, const Capture& wire) {
     std::optional<double> sync, logout;
     double command = 0;
     bool answered = false, reset = false;
-    const unsigned last = wire.logged_in().connections.empty()
-                              ? 0
-                              : std::max_element(wire.connections.begin(), wire.connections.end(),
-                                                 [](const auto& a, const auto& b) {
-                                                     return a.logged_in_at() < b.logged_in_at();
-                                                 })
-                                    ->tsih();
-    for (const auto& connection : wire.logged_in().connections) {
+    const auto session = wire.logged_in();
+    unsigned last = 0;
+    double began = 0;
+    for (const auto& connection : session.connections)
+        if (connection.logged_in_at() > began) {
+            began = *connection.logged_in_at();
+            last = connection.tsih();
+        }
+    for (const auto& connection : session.connections) {
         for (double at : connection.cache_syncs) sync = std::max(sync.value_or(0), at);
         command = std::max(command, connection.last_command_at.value_or(0));
-        if (connection.tsih() != last) continue;
+        // A target that was restarted begins its TSIHs anew.
+        const bool earlier = connection.reset_at && *connection.reset_at < began;
+        if (connection.tsih() != last || earlier) continue;
         if (connection.logout_request_at)
             logout = std::min(logout.value_or(1e9), *connection.logout_request_at);
         answered = answered || connection.logout_response == 0u;

@@ -6,6 +6,9 @@
 // the disk must hold the last write that was acknowledged, or a later one (version_writer.cpp says
 // how that is judged); at the end the host reads the same in the image.
 //
+// At level 0 the backend is tgt's. At level 2 it is the scripted target's: a command that is hung
+// lies in the target while its connection is cut and its task reassigned, and is carried out then.
+//
 // HAWSER_OLD_WRITES_SEED and _ROUNDS: others. HAWSER_OLD_WRITES_CANARY=1: without the LOGICAL UNIT
 // RESET before writes that are sent again; then it must fail, on tgt.
 
@@ -19,6 +22,7 @@
 #include "environment.h"
 #include "faults_machine.h"
 #include "paths.h"
+#include "peers.h"
 #include "tiny_initramfs.h"
 
 using namespace hawser::qemu;
@@ -73,6 +77,18 @@ std::string cuts_of(const WritePlan& plan) {
     };
     scatter("ScsiCommand where cdb=0x2a", 50);
     scatter("ScsiResponse", 70);
+    return script;
+}
+
+// At level 2: one write in six hangs, and all that hang are woken at moments of the seed's.
+std::string hangs_of(const WritePlan& plan) {
+    std::mt19937 random(plan.seed + 1);
+    std::string script;
+    for (unsigned at = 10; at < plan.rounds * 24; at += 1 + random() % 11)
+        script += fmt::format("on ScsiCommand where cdb=0x2a number {} do hang\n", at);
+    const auto limit_ms = std::chrono::duration_cast<std::chrono::milliseconds>(k_limit).count();
+    for (unsigned ms = 500; ms < limit_ms; ms += 100 + random() % 800)
+        script += fmt::format("at {} do wake\n", ms);
     return script;
 }
 
@@ -173,5 +189,23 @@ TEST_CASE("old-writes-level-0", "[more]") {
         play_versions(run, plan, target.port());
         target.stop();
         judge_image(run);
+    });
+}
+
+// The scripted target: its tasks outlive their connection.
+TEST_CASE("old-writes-level-2", "[more]") {
+    tell_direct("old-writes-level-2", 2, [](DirectRun& run) {
+        const WritePlan plan{.level = 2};
+        ScriptedTargetOptions options;
+        options.directory = run.directory();
+        options.image = run.make_image(k_image_bytes);
+        options.settings = {"ErrorRecoveryLevel=2", "MaxConnections=2", "DefaultTime2Wait=0"};
+        options.script = hangs_of(plan);
+        Peer target = start_scripted_target(options);
+        play_versions(run, plan, target.port());
+        target.stop();
+        judge_image(run);
+        const std::string breaches = breaches_in(target.log());
+        run.report().check("the target found no breach of a rule", breaches.empty(), breaches);
     });
 }
