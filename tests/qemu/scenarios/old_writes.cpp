@@ -166,9 +166,16 @@ void play_versions(DirectRun& run, const WritePlan& plan, uint16_t target_port) 
     size_t resets = 0;
     for (const auto& connection : wire.connections) resets += connection.reset_at.has_value();
     run.report().check("the cuts are on the wire", resets >= cuts / 2, std::to_string(resets));
-    fmt::print("on the wire: {} connections reset, {} leading logins, {} LOGICAL UNIT RESET\n",
-               resets, leading_logins(wire),
-               run.count_frames(proxy.port(), "iscsi.taskmanfun.function==5"));
+    const auto functions = [&](const char* number) {
+        return run.count_frames(proxy.port(), fmt::format("iscsi.taskmanfun.function=={}", number));
+    };
+    const auto reassigned = functions("8");
+    run.report().check("tasks were reassigned, at level 2 alone",
+                       (reassigned > 0) == (plan.level == 2), std::to_string(reassigned));
+    fmt::print(
+        "on the wire: {} connections reset, {} leading logins, {} LOGICAL UNIT RESET, {} TASK "
+        "REASSIGN\n",
+        resets, leading_logins(wire), functions("5"), reassigned);
 }
 
 }  // namespace
