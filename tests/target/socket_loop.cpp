@@ -133,7 +133,7 @@ uint32_t SocketLoop::connect(const std::string& address) {
 void SocketLoop::watch(uint32_t id) {
     const Socket& socket = m_sockets[id];
     epoll_event event{};
-    if (!socket.paused && !socket.connecting) event.events |= EPOLLIN;
+    if (!socket.paused && !socket.connecting && !socket.closing) event.events |= EPOLLIN;
     if (socket.connecting || !socket.out.empty()) event.events |= EPOLLOUT;
     event.data.u64 = id;
     ::epoll_ctl(m_epoll, EPOLL_CTL_MOD, socket.fd, &event);
@@ -151,6 +151,7 @@ void SocketLoop::close(uint32_t id, bool reset) {
     if (found == m_sockets.end()) return;
     if (reset || found->second.out.empty()) return drop(id, reset);
     found->second.closing = true;
+    watch(id);
 }
 
 void SocketLoop::drop(uint32_t id, bool reset) {
@@ -193,7 +194,11 @@ void SocketLoop::write_to(uint32_t id) {
     while (!socket.out.empty()) {
         Bytes& first = socket.out.front();
         const ssize_t length = ::send(socket.fd, first.data(), first.size(), MSG_NOSIGNAL);
-        if (length < 0) break;  // full, or broken: then reading will tell
+        if (length < 0) {
+            // Broken: reading will tell, and nobody will take the rest.
+            if (errno != EAGAIN && errno != EINTR) socket.out.clear();
+            break;
+        }
         first.erase(first.begin(), first.begin() + length);
         if (first.empty()) socket.out.pop_front();
     }
@@ -229,24 +234,28 @@ void SocketLoop::run() {
             continue;
         }
         const uint32_t id = static_cast<uint32_t>(event.data.u64);
-        const auto found = m_sockets.find(id);
-        if (found == m_sockets.end()) continue;
-        if (found->second.connecting) {
-            int error = 0;
-            socklen_t length = sizeof(error);
-            ::getsockopt(found->second.fd, SOL_SOCKET, SO_ERROR, &error, &length);
-            found->second.connecting = false;
-            if (error != 0) {
-                m_handler.ended(id);
-                continue;
-            }
-            m_handler.connected(id);
-            write_to(id);
-            continue;
-        }
-        if (event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) read_from(id);
-        if (m_sockets.count(id) != 0 && (event.events & EPOLLOUT)) write_to(id);
+        if (m_sockets.count(id) != 0) handle_event(id, event.events);
     }
+}
+
+void SocketLoop::handle_event(uint32_t id, uint32_t events) {
+    Socket& socket = m_sockets[id];
+    if (socket.connecting) {
+        int error = 0;
+        socklen_t length = sizeof(error);
+        ::getsockopt(socket.fd, SOL_SOCKET, SO_ERROR, &error, &length);
+        socket.connecting = false;
+        if (error != 0) return socket.closing ? drop(id, false) : m_handler.ended(id);
+        if (!socket.closing) m_handler.connected(id);
+        return write_to(id);
+    }
+    if (socket.closing) {
+        // Its owner knows it no more: no word of it, whatever comes.
+        if (events & (EPOLLHUP | EPOLLERR)) return drop(id, false);
+    } else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+        read_from(id);
+    }
+    if (m_sockets.count(id) != 0 && (events & EPOLLOUT)) write_to(id);
 }
 
 }  // namespace hawser::target

@@ -42,7 +42,7 @@ public:
     // Begins to connect; connected() or ended() follows.
     uint32_t connect(const std::string& address);
     void send(uint32_t id, Bytes bytes);
-    // reset: what is on its way is lost.
+    // Nothing more is told of it. reset: what is on its way is lost.
     void close(uint32_t id, bool reset);
     void reset_all();
     // Reads no more, until it is told to.
@@ -64,6 +64,7 @@ private:
     int take_signal();
     void watch(uint32_t id);
     void accept_from(size_t listener);
+    void handle_event(uint32_t id, uint32_t events);
     void read_from(uint32_t id);
     void write_to(uint32_t id);
     uint32_t add(int fd, bool connecting);
