@@ -134,6 +134,25 @@ static void control_take_requests(struct glue_session *session, u64 now_ms)
 	}
 }
 
+static void control_publish(struct glue_session *session)
+{
+	struct hawser_session_snapshot snapshot;
+
+	memset(&snapshot, 0, sizeof(snapshot));
+	hawser_session_read(session->engine, &snapshot);
+	if (snapshot.state != HAWSER_SESSION_LOGGED_IN)
+		session->released = false;
+	if (snapshot.connections_granted != session->snapshot.connections_granted &&
+	    snapshot.state == HAWSER_SESSION_LOGGED_IN &&
+	    snapshot.connections_granted < snapshot.connections_asked)
+		dev_notice(&session->dev, "target grants %u of %u connections\n",
+			   snapshot.connections_granted, snapshot.connections_asked);
+	spin_lock_irq(&session->lock);
+	session->snapshot = snapshot;
+	spin_unlock_irq(&session->lock);
+	glue_transport_state(session, snapshot.state);
+}
+
 static void control_tell(struct glue_session *session, const struct hawser_order *order)
 {
 	struct glue_connection *connection;
@@ -168,6 +187,8 @@ static void control_take_orders(struct glue_session *session)
 			session->end_error = order.error;
 			session->end_detail = order.detail;
 			control_say_end(session);
+			/* Who waits for the end reads there what each portal said last. */
+			control_publish(session);
 			smp_store_release(&session->ended, true);
 			wake_up_all(&session->changed);
 			break;
@@ -175,25 +196,6 @@ static void control_take_orders(struct glue_session *session)
 			control_tell(session, &order);
 		}
 	}
-}
-
-static void control_publish(struct glue_session *session)
-{
-	struct hawser_session_snapshot snapshot;
-
-	memset(&snapshot, 0, sizeof(snapshot));
-	hawser_session_read(session->engine, &snapshot);
-	if (snapshot.state != HAWSER_SESSION_LOGGED_IN)
-		session->released = false;
-	if (snapshot.connections_granted != session->snapshot.connections_granted &&
-	    snapshot.state == HAWSER_SESSION_LOGGED_IN &&
-	    snapshot.connections_granted < snapshot.connections_asked)
-		dev_notice(&session->dev, "target grants %u of %u connections\n",
-			   snapshot.connections_granted, snapshot.connections_asked);
-	spin_lock_irq(&session->lock);
-	session->snapshot = snapshot;
-	spin_unlock_irq(&session->lock);
-	glue_transport_state(session, snapshot.state);
 }
 
 /* The grace of a shutdown, or of a disconnect, is a bound on everything. */
