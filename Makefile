@@ -60,8 +60,8 @@ check-faults: build module images ## the thirty faults on machines, and their ta
 	-$(CTEST) --label-regex '^fault$$' $(if $(T),--tests-regex "fault-($(T))")
 	build/bin/hawser-faults
 
-# The kernel is built once, a quarter of an hour.
-check-debug: build module ## a kernel with KASAN, lockdep, kmemleak; leaks in full; CYCLES=1000
+# Each kernel is built once, a quarter of an hour.
+check-debug: build module ## kernels with KASAN and lockdep, and KCSAN; leaks in full; CYCLES=1000
 	tests/debug-kernel/check
 
 fuzz: ## every parser and the stream under libFuzzer; SECONDS=60 is how long each
