@@ -31,6 +31,7 @@ constexpr const char* k_name = "iqn.2026-11.hawser:leaks";
 constexpr unsigned k_all_cycles = 1000;
 constexpr unsigned k_some_cycles = 60;
 constexpr unsigned k_logins_per_reinstatement = 5;
+constexpr unsigned k_commands_per_cut = 200;
 // Below so many objects a cache may grow by what the rest of the kernel does meanwhile.
 constexpr long k_cache_noise = 300;
 constexpr long k_total_noise_kib = 1024;
@@ -104,6 +105,7 @@ writer() {{
         dd if=/tmp/noise of=/dev/sda bs=64k seek=$1 oflag=direct 2>/dev/null || touch /tmp/bad
         dd if=/dev/sda bs=64k skip=$1 count=16 iflag=direct 2>/dev/null | cmp - /tmp/noise ||
             touch /tmp/bad
+        sleep 0.3
     done
 }}
 reach() {{ until [ $(cat $S/hawser0/reinstatements) -ge $1 ]; do sleep 1; done; }}
@@ -219,7 +221,7 @@ void tell_leaks(const Story& story) {
             .write(initrd, kernel);
         run.start({kernel.image, initrd, "console=ttyS0 panic=-1 oops=panic"});
         auto& serial = run.machine().serial();
-        serial.expect("LEAKS done", Seconds(120 + 3.0 * story.cycles));
+        serial.expect("LEAKS done", Seconds(120 + 6.0 * story.cycles));
         run.machine().wait_for_end(Seconds(60));
         auto cycles = serial.find("LEAKS cycles ([0-9]+)");
         run.report().check("all cycles were run",
@@ -246,10 +248,11 @@ TEST_CASE("leaks-logins", "[more]") {
 
 TEST_CASE("leaks-reinstatements", "[more]") {
     const unsigned cycles = cycles_wanted() / k_logins_per_reinstatement;
-    // More cuts than cycles: two that come close to each other are one reinstatement.
+    // More cuts than cycles: two that come close to each other are one reinstatement. And seconds
+    // apart, as the writers are paced: sessions that live less than one are had again ever later.
     std::string cuts = "case cuts\nrule 62\n";
     for (unsigned i = 1; i <= 4 * cycles + 100; ++i)
-        cuts += fmt::format("on ScsiCommand number {} do reset\n", 40 * i);
+        cuts += fmt::format("on ScsiCommand number {} do reset\n", k_commands_per_cut * i);
     tell_leaks({"leaks-reinstatements", k_reinstatements, cycles,
                 k_all_cycles / k_logins_per_reinstatement, 2, cuts});
 }
