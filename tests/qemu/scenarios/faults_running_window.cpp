@@ -45,14 +45,16 @@ hawser disconnect $(basename $S) && say "logged out"
 TEST_CASE("fault-23-asynchronous-messages", "[fault]") {
     tell_direct("fault-23-asynchronous-messages", 2, [](DirectRun& run) {
         run.make_image(k_image_bytes);
-        const char* messages[] = {"event=1 parameter3=5",
-                                  "event=2 parameter1=1 parameter2=2 "
-                                  "parameter3=20",
-                                  "event=3 parameter2=3 parameter3=20", "event=4 parameter3=5"};
+        // By the connection with CID 1, which is the target's third after it was asked to log out:
+        // of a drop of another one Hawser takes note, and waits for its EOF.
+        const char* messages[] = {
+            "connection 1 do send AsyncMessage event=1 parameter3=5",
+            "connection 2 do send AsyncMessage event=2 parameter1=1 parameter2=2 parameter3=20",
+            "do send AsyncMessage event=3 parameter2=3 parameter3=20",
+            "do send AsyncMessage event=4 parameter3=5"};
         std::string script;
         for (int i = 0; i < 4; ++i)
-            script += fmt::format("on ScsiCommand after {} number 1 do send AsyncMessage {}\n",
-                                  i + 1, messages[i]);
+            script += fmt::format("on ScsiCommand after {} number 1 {}\n", i + 1, messages[i]);
         auto target = start_image_target(run, script);
         run_story(run, target, k_events);
         judge_peer(run, target);

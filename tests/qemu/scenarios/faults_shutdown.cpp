@@ -105,6 +105,7 @@ constexpr const char* k_lost_writes =
     "Buffer I/O error on dev sda, logical block [0-9]+, lost a?sync page write|"
     "Buffer I/O error on device sda, logical block [0-9]+|"
     "EXT4-fs warning .device sda.: ext4_end_bio:[0-9]+: I/O error 10 writing to inode|"
+    "EXT4-fs .sda.: I/O error while writing superblock|"
     "JBD2: I/O error when updating journal superblock for sda-8";
 
 void target_gone(DirectRun& run, const std::string& script) {
