@@ -62,9 +62,9 @@ measure() {{
     echo 3 > /proc/sys/vm/drop_caches
     # Areas of vmalloc that were freed (threads' stacks) lie there until many have come together
     # or a module goes (mm/vmalloc.c, lazy_max_pages).
-    [ ! -e /modules/virtio_rng.ko ] || rmmod virtio_rng
+    [ ! -e /modules/virtio-rng.ko ] || rmmod virtio_rng
     for cache in /sys/kernel/slab/*/shrink; do echo 1 > $cache; done
-    [ ! -e /modules/virtio_rng.ko ] || insmod /modules/virtio_rng.ko
+    [ ! -e /modules/virtio-rng.ko ] || insmod /modules/virtio-rng.ko
     awk -v when=$1 'NR > 2 {{ print "LEAKS cache", when, $1, $2, $4 }}' /proc/slabinfo
     awk -v when=$1 '/^(Slab|KernelStack|VmallocUsed|Percpu):/ {{ total += $2 }}
         END {{ print "LEAKS total", when, total }}' /proc/meminfo
