@@ -5,7 +5,6 @@
 #include "socket_loop.h"
 
 #include <arpa/inet.h>
-#include <fmt/format.h>
 #include <sys/socket.h>
 #include <unistd.h>
 

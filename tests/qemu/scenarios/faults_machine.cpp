@@ -211,18 +211,20 @@ size_t leading_logins(const Capture& wire) {
     return leading;
 }
 
+NewestLogin newest_login(const Capture& session) {
+    NewestLogin newest;
+    for (const auto& connection : session.connections)
+        if (connection.logged_in_at() > newest.at)
+            newest = {*connection.logged_in_at(), connection.tsih()};
+    return newest;
+}
+
 void judge_clean_leave(DirectRun& run, const Capture& wire) {
     std::optional<double> sync, logout;
     double command = 0;
     bool answered = false, reset = false;
     const auto session = wire.logged_in();
-    unsigned last = 0;
-    double began = 0;
-    for (const auto& connection : session.connections)
-        if (connection.logged_in_at() > began) {
-            began = *connection.logged_in_at();
-            last = connection.tsih();
-        }
+    const auto [began, last] = newest_login(session);
     for (const auto& connection : session.connections) {
         for (double at : connection.cache_syncs) sync = std::max(sync.value_or(0), at);
         command = std::max(command, connection.last_command_at.value_or(0));

@@ -55,6 +55,12 @@ void judge_peer(DirectRun& run, Peer& target);
 // tshark reads all that we sent; returns what was on the wire.
 Capture judge_frames(DirectRun& run, uint16_t port);
 size_t leading_logins(const Capture& wire);
+// The login that came last: when, in seconds, and of which session. All 0 when there is none.
+struct NewestLogin {
+    double at = 0;
+    unsigned tsih = 0;
+};
+NewestLogin newest_login(const Capture& session);
 
 // SYNCHRONIZE CACHE, then Logout, then nothing; the file system is clean, and /data in it is what
 // the machine wrote.

@@ -134,14 +134,8 @@ void judge_load(DirectRun& run) {
 
 // Logout, answered, on each connection of the last session that was open until the end.
 void judge_logouts(DirectRun& run, const Capture& wire) {
-    double newest = 0;
-    unsigned tsih = 0;
     const auto session = wire.logged_in();
-    for (const auto& one : session.connections)
-        if (one.logged_in_at() > newest) {
-            newest = *one.logged_in_at();
-            tsih = one.tsih();
-        }
+    const unsigned tsih = newest_login(session).tsih;
     unsigned answered = 0, open = 0;
     for (const auto& one : session.connections) {
         const bool lost = one.reset_at || (one.fin_from_target_at && !one.logout_request_at);
