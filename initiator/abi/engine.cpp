@@ -143,6 +143,9 @@ uint32_t hawser_connection_proceed(hawser_connection* connection) {
 uint32_t hawser_connection_handle_unacknowledged(hawser_connection* connection, uint64_t since_ms) {
     return connection->connection.handle_unacknowledged(since_ms);
 }
+uint32_t hawser_connection_handle_taken_in(hawser_connection* connection) {
+    return connection->connection.handle_taken_in();
+}
 
 uint32_t hawser_connection_handle_timeout(hawser_connection* connection, uint64_t now_ms) {
     return connection->connection.handle_timeout(now_ms);

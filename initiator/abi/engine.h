@@ -56,6 +56,7 @@ struct hawser_connection;
 #define HAWSER_WANT_FIN 256u      /* send no more: shutdown(SHUT_WR), go on receiving */
 #define HAWSER_WANT_CHAP 512u     /* poll_chap, and answer it by handle_chap */
 #define HAWSER_WANT_MANAGED 1024u /* poll_managed */
+#define HAWSER_WANT_TAKE_IN 2048u /* take in all that has come, then handle_taken_in */
 
 /* The session: control thread ------------------------------------------------------------------ */
 
@@ -260,9 +261,13 @@ uint64_t hawser_connection_poll_timeout(struct hawser_connection *connection);
 /* What TCP knows: bytes of ours are under way, and none of them has been acknowledged since then;
  * HAWSER_NEVER: nothing is under way. A host tells each change, also that some were acknowledged,
  * and looks again before handle_timeout. A connection of several that is silent for about a second
- * while others hear from the target is lost (STALLED). The mask may hold WANT_WAKE. */
+ * while others hear from the target asks for TAKE_IN. The mask may hold WANT_WAKE. */
 uint32_t hawser_connection_handle_unacknowledged(struct hawser_connection *connection,
                                                  uint64_t since_ms);
+/* After the last WANT_TAKE_IN: nothing that had come for the connection by then lies unread in a
+ * queue of this host, and handle_unacknowledged was told what TCP knows now. If that is still the
+ * same, the connection is lost (STALLED). */
+uint32_t hawser_connection_handle_taken_in(struct hawser_connection *connection);
 bool hawser_connection_poll_report(struct hawser_connection *connection,
                                    struct hawser_report *report);
 

@@ -41,6 +41,7 @@ void Connection::reset_transport() {
     m_drain_deadline_ms = HAWSER_NEVER;
     m_logout_deadline_ms = HAWSER_NEVER;
     m_unacknowledged_ms = m_suspect_ms = m_stall_check_ms = HAWSER_NEVER;
+    m_awaits_taken_in = false;
     m_transmit_begin = 0;
     m_transmit_end = 0;
     m_transmit_task = nullptr;

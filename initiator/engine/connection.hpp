@@ -75,6 +75,7 @@ public:
     uint32_t logout(uint8_t reason, uint64_t now_ms);
     uint32_t handle_timeout(uint64_t now_ms);
     uint32_t handle_unacknowledged(uint64_t since_ms);
+    uint32_t handle_taken_in();
     uint64_t poll_timeout() const;
     bool poll_report(hawser_report& report);
 
@@ -347,6 +348,7 @@ private:
     uint64_t m_unacknowledged_ms = HAWSER_NEVER;  // TCP waits for an acknowledgement since then
     uint64_t m_suspect_ms = HAWSER_NEVER;  // its siblings were asked then whether they are alive
     uint64_t m_stall_check_ms = HAWSER_NEVER;
+    bool m_awaits_taken_in = false;  // TAKE_IN was asked for
     uint64_t m_now_ms = 0;  // of the last mutation that told it
 
     // tasks

@@ -9,7 +9,8 @@
 // anew. So after a moment of silence the connection asks its siblings for a sign of life: those
 // that have heard nothing either send a NOP-Out. It is lost when TCP has got nowhere for a second
 // and a sibling has heard from the target meanwhile; sooner at level 2, where a false alarm costs
-// no more than a reassignment.
+// no more than a reassignment. The last word is the host's: what has come may yet lie in a ring of
+// its own, behind the work of a busy CPU, and that is no silence.
 #include "engine/connection.hpp"
 
 namespace hawser {
@@ -31,6 +32,7 @@ uint32_t Connection::handle_unacknowledged(uint64_t since_ms) {
     if (since_ms == m_unacknowledged_ms) return 0;
     m_unacknowledged_ms = since_ms;
     m_suspect_ms = m_stall_check_ms = HAWSER_NEVER;
+    m_awaits_taken_in = false;
     return HAWSER_WANT_TIMEOUT;
 }
 
@@ -66,9 +68,19 @@ uint32_t Connection::handle_stall_timeout(uint64_t now_ms) {
         m_shared->window.wake(~(1u << m_index));
         return HAWSER_WANT_WAKE | HAWSER_WANT_TIMEOUT;
     }
-    if (sibling_lives()) return fail(HAWSER_ERROR_STALLED);
+    if (sibling_lives()) {
+        m_stall_check_ms = HAWSER_NEVER;
+        m_awaits_taken_in = true;
+        return HAWSER_WANT_TAKE_IN | HAWSER_WANT_TIMEOUT;
+    }
     m_stall_check_ms = now_ms + k_look_again_ms;
     return HAWSER_WANT_TIMEOUT;
+}
+
+uint32_t Connection::handle_taken_in() {
+    if (!m_awaits_taken_in) return 0;
+    m_awaits_taken_in = false;
+    return watches_stalls() ? fail(HAWSER_ERROR_STALLED) : 0;
 }
 
 }  // namespace hawser

@@ -6,9 +6,7 @@
 #ifndef HAWSER_KERNEL_COMPAT_H
 #define HAWSER_KERNEL_COMPAT_H
 
-#include <linux/interrupt.h>
 #include <linux/net.h>
-#include <linux/percpu.h>
 #include <linux/socket.h>
 #include <linux/version.h>
 #include <scsi/scsi_device.h>
@@ -27,12 +25,6 @@ static inline int compat_send_page(struct socket *socket, struct page *page, u32
 	if (more)
 		flags |= MSG_MORE | MSG_SENDPAGE_NOTLAST;
 	return kernel_sendpage(socket, page, offset, length, flags);
-}
-
-/* Softirqs of a CPU that wait to be run, as BIT(NET_RX_SOFTIRQ). */
-static inline unsigned int compat_softirq_pending(int cpu)
-{
-	return READ_ONCE(per_cpu(local_softirq_pending_ref, cpu));
 }
 
 #define COMPAT_READ_TIMEOUT (30 * HZ)

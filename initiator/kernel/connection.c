@@ -16,7 +16,7 @@
 
 #define CONNECTION_RETRY_MS_MIN 20
 #define CONNECTION_RETRY_MS_MAX 1000
-#define CONNECTION_ACKNOWLEDGE_POLL_MS 2
+#define CONNECTION_POLL_MS 2
 
 /* Any context. */
 void glue_connection_kick(struct glue_connection *connection)
@@ -253,6 +253,10 @@ static void connection_act(struct glue_connection *connection, u64 now_ms)
 		if (hawser_connection_poll_managed(connection->engine, &connection->managed))
 			complete(&connection->manage_done);
 	}
+	if (connection->wants & HAWSER_WANT_TAKE_IN) {
+		connection->wants &= ~HAWSER_WANT_TAKE_IN;
+		connection->fence = glue_fence_ticket();
+	}
 	if (connection->wants & HAWSER_WANT_FIN) {
 		connection->wants &= ~HAWSER_WANT_FIN;
 		glue_socket_finish(connection);
@@ -312,23 +316,26 @@ static bool connection_is_under_way(const struct tcp_sock *tp)
 	       (READ_ONCE(tp->write_seq) != next && before(next, tcp_wnd_end(tp)));
 }
 
-/*
- * What TCP gets acknowledged tells a silent link from a slow target. On a busy host ksoftirqd waits
- * its turn for seconds, and with it an acknowledgement that is here: that is no silence either.
- */
+/* What TCP gets acknowledged tells a silent link from a slow target. */
 static void connection_watch_progress(struct glue_connection *connection, u64 now_ms)
 {
 	const struct tcp_sock *tp = tcp_sk(connection->socket->sk);
+	/* First: what has come before the fence counts, and TCP is looked at after it. */
+	bool passed = connection->fence && glue_fence_has_passed(connection->fence);
 	u32 acknowledged = READ_ONCE(tp->snd_una);
 
 	if (!connection_is_under_way(tp))
 		connection->unacknowledged_ms = HAWSER_NEVER;
 	else if (connection->unacknowledged_ms == HAWSER_NEVER ||
-		 acknowledged != connection->acknowledged || glue_socket_owes_receive(connection))
+		 acknowledged != connection->acknowledged)
 		connection->unacknowledged_ms = now_ms;
 	connection->acknowledged = acknowledged;
 	connection->wants |= hawser_connection_handle_unacknowledged(
 		connection->engine, connection->unacknowledged_ms);
+	if (!passed)
+		return;
+	connection->fence = 0;
+	connection->wants |= hawser_connection_handle_taken_in(connection->engine);
 }
 
 static bool connection_can_send(const struct glue_connection *connection)
@@ -377,8 +384,8 @@ static void connection_sleep(struct glue_connection *connection)
 	u64 now_ms = glue_now_ms();
 	u64 deadline_ms = hawser_connection_poll_timeout(connection->engine);
 
-	if (!list_empty(&connection->unacknowledged))
-		deadline_ms = min(deadline_ms, now_ms + CONNECTION_ACKNOWLEDGE_POLL_MS);
+	if (!list_empty(&connection->unacknowledged) || connection->fence)
+		deadline_ms = min(deadline_ms, now_ms + CONNECTION_POLL_MS);
 	set_current_state(TASK_IDLE);
 	if (!test_bit(EVENT_KICK, &connection->events) && !kthread_should_stop())
 		schedule_timeout(glue_timeout(now_ms, deadline_ms));

@@ -126,6 +126,7 @@ struct glue_connection {
 	bool more_sent; /* the last send said that more would follow */
 	u32 acknowledged; /* by TCP: snd_una when it last moved, */
 	u64 unacknowledged_ms; /* and since when it has stood still with bytes under way */
+	u64 fence; /* 0, or what the engine waits for before it calls the link silent */
 	u32 wants; /* HAWSER_WANT_* not yet acted on */
 	struct list_head finished; /* to be given to scsi_done outside the socket's lock */
 	struct list_head unacknowledged; /* completed WRITEs that TCP may yet retransmit */
@@ -278,7 +279,6 @@ int glue_socket_open(struct glue_connection *connection, const struct hawser_por
 void glue_socket_close(struct glue_connection *connection);
 void glue_socket_finish(struct glue_connection *connection);
 int glue_socket_check(struct glue_connection *connection);
-bool glue_socket_owes_receive(const struct glue_connection *connection);
 
 /* transfer.c */
 bool glue_transfer_receive(struct glue_connection *connection, u64 now_ms);
@@ -378,6 +378,12 @@ u32 glue_chap_answer(struct glue_connection *connection, u64 now_ms);
 /* nic.c */
 int glue_nic_register(void);
 void glue_nic_unregister(void);
+
+/* fence.c */
+int glue_fence_create(void);
+void glue_fence_destroy(void);
+u64 glue_fence_ticket(void);
+bool glue_fence_has_passed(u64 ticket);
 
 /* main.c */
 extern struct device *glue_root;

@@ -20,6 +20,9 @@ static int __init glue_init(void)
 	glue_workqueue = alloc_workqueue("hawser", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!glue_workqueue)
 		return err;
+	err = glue_fence_create();
+	if (err)
+		goto no_fence;
 	glue_root = root_device_register(HAWSER_BUS_NAME);
 	if (IS_ERR(glue_root)) {
 		err = PTR_ERR(glue_root);
@@ -50,6 +53,8 @@ no_transport:
 no_bus:
 	root_device_unregister(glue_root);
 no_root:
+	glue_fence_destroy();
+no_fence:
 	destroy_workqueue(glue_workqueue);
 	return err;
 }
@@ -62,6 +67,7 @@ static void __exit glue_exit(void)
 	glue_transport_unregister();
 	glue_shutdown_unregister();
 	root_device_unregister(glue_root);
+	glue_fence_destroy();
 	destroy_workqueue(glue_workqueue);
 }
 

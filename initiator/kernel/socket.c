@@ -265,14 +265,6 @@ int glue_socket_check(struct glue_connection *connection)
 	return 0;
 }
 
-/* What has come for this socket may yet wait for the softirq of the CPU that takes it in. */
-bool glue_socket_owes_receive(const struct glue_connection *connection)
-{
-	int cpu = READ_ONCE(connection->socket->sk->sk_incoming_cpu);
-
-	return cpu >= 0 && compat_softirq_pending(cpu) & BIT(NET_RX_SOFTIRQ);
-}
-
 /* Sends FIN; receiving goes on. */
 void glue_socket_finish(struct glue_connection *connection)
 {
@@ -315,6 +307,7 @@ void glue_socket_close(struct glue_connection *connection)
 		sock_no_linger(sk); /* RST, and the send queue is thrown away */
 	sock_hold(sk);
 	connection->socket = NULL;
+	connection->fence = 0;
 	WRITE_ONCE(connection->interface, 0);
 	sock_release(socket);
 	/* One reference of sk_wmem_alloc is the socket's own. */

@@ -131,6 +131,8 @@ void Host::after(Port& port, uint32_t wants) {
     if (wants & HAWSER_WANT_COMPLETION) take_completions(port);
     if (wants & HAWSER_WANT_CHAP) answer_chap(port);
     if (wants & HAWSER_WANT_MANAGED) take_managed(port);
+    if (wants & HAWSER_WANT_TAKE_IN)
+        after(port, hawser_connection_handle_taken_in(port.connection));
     if (wants & HAWSER_WANT_TRANSMIT) arm(port);
     if ((wants & HAWSER_WANT_WAKE) && m_scenario.canary != Canary::Deaf) wake();
     const bool orderly = wants & HAWSER_WANT_FIN;

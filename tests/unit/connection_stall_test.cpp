@@ -57,6 +57,34 @@ TEST_CASE("what TCP gets acknowledged is no silence") {
     CHECK(host.lost_with(1) == HAWSER_ERROR_NONE);
 }
 
+TEST_CASE("a silence counts only when the host has taken in all that has come") {
+    Host host(k_options, 2);
+    host.start();
+    host.sides[1].late = true;
+    silence(host, 1);
+    host.pass(3000);
+    CHECK(host.lost_with(1) == HAWSER_ERROR_NONE);
+    SECTION("it was the link") {
+        host.taken_in(1);
+        CHECK(host.lost_with(1) == HAWSER_ERROR_STALLED);
+    }
+    SECTION("it was the host: an acknowledgement had come") {
+        host.unacknowledged(1, HAWSER_NEVER);
+        host.taken_in(1);
+        host.pass(3000);
+        CHECK(host.lost_with(1) == HAWSER_ERROR_NONE);
+    }
+    SECTION("an answer that nobody waits for any more counts for nothing") {
+        host.unacknowledged(1, host.now_ms);
+        host.pass(900);
+        host.taken_in(1);
+        CHECK(host.lost_with(1) == HAWSER_ERROR_NONE);
+        host.pass(200);
+        host.taken_in(1);
+        CHECK(host.lost_with(1) == HAWSER_ERROR_STALLED);
+    }
+}
+
 TEST_CASE("a target that is away on every path is waited for") {
     Host host(k_options, 2);
     host.start();

@@ -29,6 +29,7 @@ public:
         bool fin = false;    // no more sending
         bool stuck = false;  // the socket takes and gives nothing
         bool mute = false;   // it takes nothing
+        bool late = false;   // what has come lies unread in a queue of the host
         bool close_due = false;
         bool transmit_due = false;
         bool completion_due = false;
@@ -138,6 +139,10 @@ public:
         note_connection(
             index, hawser_connection_handle_unacknowledged(sides[index].connection, since_ms));
     }
+    void taken_in(uint32_t index) {
+        note_connection(index, hawser_connection_handle_taken_in(sides[index].connection));
+        run();
+    }
     void reinstate() {
         note(hawser_session_reinstate(session, now_ms));
         run();
@@ -246,6 +251,7 @@ private:
         if (wants & HAWSER_WANT_COMPLETION) side.completion_due = true;
         if (wants & HAWSER_WANT_REPORT) side.report_due = true;
         if (wants & HAWSER_WANT_MANAGED) side.managed_due = true;
+        if ((wants & HAWSER_WANT_TAKE_IN) && !side.late) taken_in(index);
         if (wants & HAWSER_WANT_TIMEOUT)
             side.deadline_ms = hawser_connection_poll_timeout(side.connection);
         if (!(wants & HAWSER_WANT_WAKE)) return;
@@ -302,23 +308,16 @@ private:
     void carry_out(const hawser_order& order) {
         orders.push_back(order);
         moved = true;
-        if (order.kind == HAWSER_ORDER_CONCLUDE) {
-            note_connection(order.index, hawser_connection_conclude(sides[order.index].connection,
-                                                                    order.epoch, &order.scope));
-            return;
-        }
-        if (order.kind == HAWSER_ORDER_SEND_TARGETS) {
-            note_connection(order.index, hawser_connection_send_targets(
-                                             sides[order.index].connection, order.epoch, now_ms));
-            return;
-        }
-        if (order.kind >= HAWSER_ORDER_RELEASE) {
-            if (order.kind == HAWSER_ORDER_RELEASE && !hold_parked) release();
-            return;
-        }
         hawser_connection* connection = sides[order.index].connection;
         uint32_t wants = 0;
-        if (order.kind == HAWSER_ORDER_CONNECT) {
+        if (order.kind == HAWSER_ORDER_CONCLUDE) {
+            wants = hawser_connection_conclude(connection, order.epoch, &order.scope);
+        } else if (order.kind == HAWSER_ORDER_SEND_TARGETS) {
+            wants = hawser_connection_send_targets(connection, order.epoch, now_ms);
+        } else if (order.kind >= HAWSER_ORDER_RELEASE) {
+            if (order.kind == HAWSER_ORDER_RELEASE && !hold_parked) release();
+            return;
+        } else if (order.kind == HAWSER_ORDER_CONNECT) {
             connect(order);
         } else if (order.kind == HAWSER_ORDER_DRAIN) {
             wants = hawser_connection_drain(connection, order.epoch, order.deadline_ms, now_ms);

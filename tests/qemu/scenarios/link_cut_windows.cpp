@@ -90,9 +90,9 @@ std::vector<Stall> cut_links(DirectRun& run, LinkProxy& proxy, unsigned last_nic
     for (const std::string fault : k_faults) {
         machine.serial().expect(fmt::format("CUT window {} runs", fault), Seconds(240));
         std::this_thread::sleep_for(k_before_cut);
+        run.report().phase("fault: " + fault, machine.now());  // before: it takes its time
         if (fault == "silent") machine.set_link(last_nic, false);
         if (fault == "reset") proxy.reset();
-        run.report().phase("fault: " + fault, machine.now());
         auto line = machine.serial().expect(
             fmt::format("CUT window {}: longest ([0-9]+) ms", fault), Seconds(400));
         stalls.push_back({who, fault, std::stod(line.groups[1]), 0});
@@ -121,7 +121,7 @@ void judge_windows(DirectRun& run, const LinkProxy& proxy, unsigned last_nic) {
     bool carried = false;
     for (const auto& connection : wire.logged_in().connections) {
         const auto at = connection.reset_at.value_or(0);
-        was_reset |= at > reset - 1 && at < reset + 5;
+        was_reset |= at > reset - 1 && at < reset + 10;
         carried |= connection.nic == last_nic && connection.commands > 50 &&
                    connection.first_command_at.value_or(1e9) < silent;
     }
