@@ -43,6 +43,9 @@ public:
 
     const std::vector<Breach>& breaches() const { return m_breaches; }
     std::function<void(const Breach&)> on_breach = [](const Breach&) {};
+    // So much the clocks of two machines may lie apart: the initiator waits from when it lost a
+    // connection, and here its end is seen later. 0 where both have the same clock.
+    uint64_t leeway_ms = 0;
 
     // A run of Data-Out that the initiator owes, or may send unasked.
     struct Owed {

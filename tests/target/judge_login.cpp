@@ -2,6 +2,8 @@
 //
 // The Login Phase under the judge's eyes: RFC 7143 6, 11.12, 12.1.3, 13.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "judge.h"
@@ -80,8 +82,10 @@ void Judge::check_first_request(Connection& connection, const Pdu& pdu, uint64_t
         return breach(57, "6.3.4", connection, "a TSIH that was never given");
     if (tsih == 0) {
         for (const auto& session : m_sessions)
-            if (session->isid == isid && session->wait_until_ms > now_ms)
-                return breach(56, "7.5", connection, "a login before Time2Wait was over");
+            if (session->isid == isid && session->wait_until_ms > now_ms + leeway_ms)
+                return breach(56, "7.5", connection,
+                              fmt::format("a login {} ms before Time2Wait was over",
+                                          session->wait_until_ms - now_ms));
     }
 }
 

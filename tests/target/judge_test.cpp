@@ -252,13 +252,21 @@ TEST_CASE("the judge sees breaches of recovery", "[target][judge]") {
                                                              {"function", 8},
                                                              {"referenced_task_tag", 1}}));
     CHECK(reassign.rules() == Rules{55, 55});
-    Court early;
-    early.write(1, 1, 0);
-    early.judge.closed(0, false, 1000);
-    early.now_ms = 2999;
-    early.judge.opened(1, 2999);
-    early.login(1, 0, {});
-    CHECK(early.rules() == Rules{56});
+    // Two seconds, the default, after 1000.
+    const auto login_at = [](uint64_t ms, uint64_t leeway_ms) {
+        Court court;
+        court.judge.leeway_ms = leeway_ms;
+        court.write(1, 1, 0);
+        court.judge.closed(0, false, 1000);
+        court.now_ms = ms;
+        court.judge.opened(1, ms);
+        court.login(1, 0, {});
+        return court.rules();
+    };
+    CHECK(login_at(2999, 0) == Rules{56});
+    CHECK(login_at(3000, 0).empty());
+    CHECK(login_at(2749, 250) == Rules{56});
+    CHECK(login_at(2750, 250).empty());
 }
 
 // A command that was lost with its connection is seen by the target for the first time on another.
