@@ -320,8 +320,6 @@ static bool connection_is_under_way(const struct tcp_sock *tp)
 static void connection_watch_progress(struct glue_connection *connection, u64 now_ms)
 {
 	const struct tcp_sock *tp = tcp_sk(connection->socket->sk);
-	/* First: what has come before the fence counts, and TCP is looked at after it. */
-	bool passed = connection->fence && glue_fence_has_passed(connection->fence);
 	u32 acknowledged = READ_ONCE(tp->snd_una);
 
 	if (!connection_is_under_way(tp))
@@ -332,6 +330,14 @@ static void connection_watch_progress(struct glue_connection *connection, u64 no
 	connection->acknowledged = acknowledged;
 	connection->wants |= hawser_connection_handle_unacknowledged(
 		connection->engine, connection->unacknowledged_ms);
+}
+
+static void connection_watch_link(struct glue_connection *connection, u64 now_ms)
+{
+	bool passed = connection->fence && glue_fence_has_passed(connection->fence);
+
+	/* After the fence: what came before it counts. */
+	connection_watch_progress(connection, now_ms);
 	if (!passed)
 		return;
 	connection->fence = 0;
@@ -360,7 +366,7 @@ static bool connection_turn(struct glue_connection *connection)
 	if (test_and_clear_bit(EVENT_NIC_GONE, &connection->events) && connection->socket)
 		glue_connection_fail(connection, HAWSER_ERROR_CONNECTION_RESET, ENETDOWN, now_ms);
 	if (connection->socket && connection->connected)
-		connection_watch_progress(connection, now_ms);
+		connection_watch_link(connection, now_ms);
 	if (hawser_connection_poll_timeout(connection->engine) <= now_ms)
 		connection->wants |= hawser_connection_handle_timeout(connection->engine, now_ms);
 	connection_act(connection, now_ms);
