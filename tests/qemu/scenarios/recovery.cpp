@@ -45,11 +45,11 @@ for level in 0 1 2; do
     name=$(basename $D)
     say "level $level: $name on $disk: $(grep -E 'ErrorRecoveryLevel|Digest' $D/negotiated |
         tr '\n' ' ')"
+    w=$(awk '{{print $5}}' /sys/block/$(basename $disk)/stat)
     (for i in 1 2 3; do
         dd if=/tmp/noise of=$disk bs=64k count=256 conv=fsync 2>/dev/null || exit 1
     done) &
     writer=$!
-    w=$(awk '{{print $5}}' /sys/block/$(basename $disk)/stat)
     until [ $(awk '{{print $5}}' /sys/block/$(basename $disk)/stat) -gt $((w + 3)) ]; do :; done
     ip link set eth1 down
     n=0
