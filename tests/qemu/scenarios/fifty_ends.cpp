@@ -60,21 +60,22 @@ std::vector<End> ends_of(unsigned first, unsigned count, unsigned seed) {
     return ends;
 }
 
-// Two writers, one through the cache; what the first has written when it is killed is in the disk
-// at the end, with what was copied before.
+// Two writers, one through the cache; what the first has written when it is ended is in the disk at
+// the end, with what was copied before.
 constexpr const char* k_script = R"sh(
 connect --grace $GRACE
 mount_disk
 dd if=/dev/urandom of=/tmp/piece bs=64k count=8 2>/dev/null
 write_file
 sync
-(n=0; while :; do cat /tmp/piece >> /mnt/load; n=$((n + 1)); [ $n -lt 40 ] || sleep 1; done) &
+(n=0; until [ -e /tmp/stop ]; do cat /tmp/piece >> /mnt/load; n=$((n + 1))
+    [ $n -lt 40 ] || sleep 1; done) &
 first=$!
 (n=0; while [ $n -lt 60 ]; do dd if=/tmp/noise of=/mnt/direct bs=64k seek=$n count=1 conv=notrunc \
     oflag=direct 2>/dev/null; n=$((n + 1)); done) &
 second=$!
 under_way 10
-kill $first
+touch /tmp/stop # a kill would spare the cat that still appends
 wait $first
 say "load $(sha256sum < /mnt/load | cut -c 1-64) appended"
 act fault
