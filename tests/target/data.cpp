@@ -101,6 +101,7 @@ void Connection::check_bursts(uint64_t now_ms) {
             const Burst burst = task->bursts[i];
             task->bursts.erase(task->bursts.begin() + static_cast<long>(i));
             close_burst(*task, burst);
+            proceed(task);  // nothing is missing when late data came by an older R2T
             break;
         }
     }
