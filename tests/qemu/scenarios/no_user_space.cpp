@@ -36,6 +36,10 @@ constexpr Seconds k_gone(30);
 constexpr const char* k_workload =
     "--size=24M --bs=4k --rw=randwrite --verify=crc32c --verify_fatal=1";
 
+// logout_timeout: longer than a NOP-Out takes. At level 2 the first connection that is lost is
+// removed by a Logout on the other one, and where that goes unanswered the session is reinstated:
+// here both are to be lost, and had again.
+//
 // {0}: ErrorRecoveryLevel, {1}: the system disk's target, port and LUN, {2}: the data disk's,
 // {3}: the workload.
 constexpr const char* k_script = R"sh(
@@ -49,7 +53,7 @@ done
 attach() {{
     hawser connect --initiator iqn.2026-11.hawser:$1 --root $2 --target $3 --lun $5 \
         --portal 10.0.10.2:$4,nic=eth0 --portal 10.0.11.2:$4,nic=eth1 \
-        --ErrorRecoveryLevel {0} --DefaultTime2Retain 120 > /tmp/$1
+        --ErrorRecoveryLevel {0} --DefaultTime2Retain 120 --logout_timeout 30 > /tmp/$1
     sed -n "s/^LUN $5 is //p" /tmp/$1
 }}
 system=$(attach system yes {1})
