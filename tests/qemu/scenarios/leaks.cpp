@@ -249,12 +249,12 @@ TEST_CASE("leaks-logins", "[more]") {
 
 TEST_CASE("leaks-reinstatements", "[more]") {
     const unsigned cycles = cycles_wanted() / k_logins_per_reinstatement;
+    const unsigned commands = number_from("HAWSER_LEAK_COMMANDS", k_commands_per_cut);
     // More cuts than cycles: two that come close to each other are one reinstatement. And seconds
     // apart, as the writers are paced: sessions that live less than one are had again ever later.
     std::string cuts = "case cuts\nrule 62\n";
     for (unsigned i = 1; i <= 4 * cycles + 100; ++i)
-        cuts += fmt::format("on ScsiCommand number {} do reset\n",
-                                number_from("HAWSER_LEAK_COMMANDS", k_commands_per_cut) * i);
+        cuts += fmt::format("on ScsiCommand number {} do reset\n", commands * i);
     tell_leaks({"leaks-reinstatements", k_reinstatements, cycles,
                 k_all_cycles / k_logins_per_reinstatement, 2, cuts});
 }
