@@ -107,6 +107,7 @@ private:
     void handle_lost(const hawser_report& report, uint64_t now_ms);
     void handle_closed(uint32_t index, uint64_t now_ms);
     void release(uint64_t now_ms);
+    uint32_t next_leader(uint32_t lost) const;
     void begin_reinstatement(const hawser_report& report, uint64_t now_ms);
     void begin_leading(uint64_t now_ms);
     void try_next_leader(uint64_t now_ms);

@@ -100,6 +100,24 @@ void Session::note_error(const hawser_report& report) {
     m_portal_details[m_slots[report.index].portal] = report.detail;
 }
 
+// Who is to lead after this loss: of those that are logged in still, the one that heard from the
+// target last, so that a switch that died with several links does not cost a connect_timeout for
+// each; where there is none, the next in turn.
+uint32_t Session::next_leader(uint32_t lost) const {
+    const uint32_t count = static_cast<uint32_t>(m_connections.size());
+    uint32_t leader = next_enabled(lost);
+    uint64_t heard_ms = 0;
+    for (uint32_t step = 1; step < count; step++) {
+        const uint32_t i = (lost + step) % count;
+        const uint64_t ms = m_shared->heard[i].ms.load(std::memory_order_relaxed);
+        if (!m_slots[i].enabled || m_slots[i].phase != SlotPhase::LoggedIn || ms <= heard_ms)
+            continue;
+        leader = i;
+        heard_ms = ms;
+    }
+    return leader;
+}
+
 void Session::begin_reinstatement(const hawser_report& report, uint64_t now_ms) {
     m_phase = SessionPhase::Draining;
     m_state = SessionState::Failed;
@@ -113,8 +131,7 @@ void Session::begin_reinstatement(const hawser_report& report, uint64_t now_ms) 
     const uint64_t calm_ms = now_ms + (m_short_lives > 1 ? backoff_ms(m_short_lives - 1) : 0);
     if (m_wait_until_ms < calm_ms) m_wait_until_ms = calm_ms;
     const uint64_t deadline_ms = m_wait_until_ms + k_close_patience_ms;
-    // The path that failed is the last one to be tried.
-    m_leader = next_enabled(report.index);
+    m_leader = next_leader(report.index);
     m_portals_awaited = false;
     m_leading_attempts = 0;
     for (uint32_t i = 0; i < m_connections.size(); i++) {

@@ -4,6 +4,7 @@
 // and a connection that is alone are not taken for one. And what ends a connection whose socket is
 // good: a FIN, and the target is heard out.
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "scene.h"
@@ -42,6 +43,30 @@ TEST_CASE("a silent connection is lost in about a second, by its living siblings
     host.pass(10000);
     CHECK(host.snapshot().reinstatements == 1);
     CHECK(host.done_of(tag).completion.status == 0);
+}
+
+// Four links over two switches, and one switch dies.
+TEST_CASE("links that died together: one that lives leads, at once") {
+    for (uint32_t first : {0u, 1u, 2u, 3u}) {
+        Host host(k_options, 4);
+        host.start();
+        host.pass(5000);
+        const uint32_t second = (first + 1) % 4;
+        silence(host, first);
+        silence(host, second);
+        host.portals_down = {first, second};
+        const auto orders = host.orders.size();
+        host.pass(8000);  // a second to notice, Time2Wait, and the silent sibling's two
+        CHECK(host.snapshot().reinstatements == 1);
+        CHECK(host.snapshot().state == HAWSER_SESSION_LOGGED_IN);
+        const auto leading =
+            std::find_if(host.orders.begin() + static_cast<long>(orders), host.orders.end(),
+                         [](const auto& order) { return order.kind == HAWSER_ORDER_CONNECT; });
+        REQUIRE(leading != host.orders.end());
+        CHECK(leading->index != first);
+        CHECK(leading->index != second);
+        CHECK(logged_in(host) == 2);
+    }
 }
 
 TEST_CASE("what TCP gets acknowledged is no silence") {

@@ -17,7 +17,7 @@ namespace hawser::qemu {
 // One row of the table.
 struct Stall {
     std::string who;
-    std::string fault;  // "none", "silent", "reset"
+    std::string fault;  // "none", "silent", "reset", "two silent"
     double longest_ms = -1;
     double bound_ms = 0;  // 0: none is promised
 };
@@ -41,12 +41,14 @@ private:
 // twenty seconds and says what the longest I/O took.
 std::string stall_functions();
 
-// The host's half: three windows, in the second the last NIC is silent, in the third it is reset.
+// The host's half, a window for each fault: with "silent" and "reset" it is the last NIC's, with
+// "two silent" the last two die together, as with a switch.
 std::vector<Stall> cut_links(DirectRun& run, LinkProxy& proxy, unsigned last_nic,
-                             const std::string& who);
+                             const std::string& who, const std::vector<std::string>& faults);
 
 // What both must show: fio without an error, the disk as it was, the cuts on the wire.
-void judge_windows(DirectRun& run, const LinkProxy& proxy, unsigned last_nic);
+void judge_windows(DirectRun& run, const LinkProxy& proxy, unsigned last_nic,
+                   const std::vector<Stall>& stalls);
 
 // open-iscsi, a session by each of two NICs, and dm-multipath over both.
 std::vector<Stall> cut_rival(unsigned replacement_timeout_s);

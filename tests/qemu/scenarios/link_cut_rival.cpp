@@ -99,10 +99,11 @@ std::vector<Stall> cut_rival(unsigned replacement_timeout_s) {
         run.start({kernel.image, initrd, "console=ttyS0 panic=-1 oops=panic"});
         stalls = cut_links(
             run, proxy, k_nics - 1,
-            fmt::format("open-iscsi + dm-multipath, timeout {} s", replacement_timeout_s));
+            fmt::format("open-iscsi + dm-multipath, timeout {} s", replacement_timeout_s),
+            {"none", "silent", "reset"});
         run.machine().serial().expect("CUT done", Seconds(200));
         run.machine().wait_for_end(Seconds(60));
-        judge_windows(run, proxy, k_nics - 1);
+        judge_windows(run, proxy, k_nics - 1, stalls);
     } catch (const std::exception& error) {
         run.report().check("the story went to its end", false, error.what());
     }

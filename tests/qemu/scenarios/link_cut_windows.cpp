@@ -17,7 +17,6 @@ namespace hawser::qemu {
 namespace {
 
 constexpr Seconds k_before_cut(4);
-constexpr const char* k_faults[] = {"none", "silent", "reset"};
 
 // fio's log of latencies has a line for each I/O: the time of its end in ms, what it took in ns.
 constexpr const char* k_functions = R"sh(
@@ -84,31 +83,34 @@ std::string stall_functions() {
 }
 
 std::vector<Stall> cut_links(DirectRun& run, LinkProxy& proxy, unsigned last_nic,
-                             const std::string& who) {
+                             const std::string& who, const std::vector<std::string>& faults) {
     auto& machine = run.machine();
     std::vector<Stall> stalls;
-    for (const std::string fault : k_faults) {
+    for (const auto& fault : faults) {
         machine.serial().expect(fmt::format("CUT window {} runs", fault), Seconds(240));
         std::this_thread::sleep_for(k_before_cut);
         run.report().phase("fault: " + fault, machine.now());  // before: it takes its time
-        if (fault == "silent") machine.set_link(last_nic, false);
+        if (fault == "silent" || fault == "two silent") machine.set_link(last_nic, false);
+        if (fault == "two silent") machine.set_link(last_nic - 1, false);
         if (fault == "reset") proxy.reset();
         auto line = machine.serial().expect(
             fmt::format("CUT window {}: longest ([0-9]+) ms", fault), Seconds(400));
         stalls.push_back({who, fault, std::stod(line.groups[1]), 0});
         run.report().set("longest_ms_" + fault, stalls.back().longest_ms);
-        if (fault == "silent") machine.set_link(last_nic, true);
+        if (fault == "silent" || fault == "two silent") machine.set_link(last_nic, true);
+        if (fault == "two silent") machine.set_link(last_nic - 1, true);
         if (fault == "reset") proxy.restore();
     }
     return stalls;
 }
 
-void judge_windows(DirectRun& run, const LinkProxy& proxy, unsigned last_nic) {
+void judge_windows(DirectRun& run, const LinkProxy& proxy, unsigned last_nic,
+                   const std::vector<Stall>& stalls) {
     auto& report = run.report();
     auto& serial = run.machine().serial();
-    for (const std::string fault : k_faults) {
+    for (const auto& stall : stalls) {
         for (const char* what : {"fio ended with 0", "the same device node"}) {
-            const auto line = fmt::format("CUT window {}: {}", fault, what);
+            const auto line = fmt::format("CUT window {}: {}", stall.fault, what);
             report.check(line.substr(4), serial.find(line).has_value(), "not on the console");
         }
     }
