@@ -84,6 +84,8 @@ static int control_request(char *line, char *answer)
 		{ HAWSER_REQUEST_DISCONNECT, control_disconnect },
 		{ HAWSER_REQUEST_ADD, glue_change_add },
 		{ HAWSER_REQUEST_DROP, glue_change_drop },
+		{ HAWSER_REQUEST_LEAVE, glue_leave },
+		{ HAWSER_REQUEST_STAY, glue_leave_not },
 	};
 	char *words = strchrnul(line, ' ');
 	char *at;
@@ -104,7 +106,8 @@ static int control_request(char *line, char *answer)
 			return verbs[i].run(words, answer);
 	}
 	snprintf(answer, HAWSER_ANSWER_BYTES_MAX,
-		 "request \"%.60s\" is not known: connect, disconnect, add or drop", line);
+		 "request \"%.60s\" is not known: connect, disconnect, add, drop, leave, stay",
+		 line);
 	return -EINVAL;
 }
 

@@ -198,29 +198,47 @@ static void control_take_orders(struct glue_session *session)
 	}
 }
 
-/* The grace of a shutdown, or of a disconnect, is a bound on everything. */
-static u64 control_mind_grace(struct glue_session *session, u64 now_ms)
-{
-	u64 ends_ms = READ_ONCE(session->grace_ends_ms);
-
-	if (!ends_ms || session->failing || READ_ONCE(session->left))
-		return HAWSER_NEVER;
-	if (now_ms < ends_ms)
-		return ends_ms;
-	session->failing = true;
-	dev_emerg(&session->dev,
-		  "no answer from %s within %u s of grace: every command fails from now on%s\n",
-		  session->options.target_name, session->options.grace_ms / 1000,
-		  glue_shutdown_dirty(session) ? "; THE DISK WAS NOT FLUSHED" : "");
-	hawser_session_abandon(session->engine, now_ms);
-	control_take_orders(session);
-	return HAWSER_NEVER;
-}
-
 /* Logged in, and every LUN is the one that it was. */
 static bool control_is_usable(const struct glue_session *session)
 {
 	return session->released && glue_verify_done(session);
+}
+
+static void control_note_use(struct glue_session *session, u64 now_ms)
+{
+	if (control_is_usable(session))
+		session->shut_ms = 0;
+	else if (!session->shut_ms)
+		session->shut_ms = now_ms;
+}
+
+/*
+ * The grace of a shutdown, or of a disconnect, is a bound on everything; so is that of a machine
+ * that leaves, on a target that is away.
+ */
+static u64 control_mind_grace(struct glue_session *session, u64 now_ms)
+{
+	u64 grace_ends_ms = READ_ONCE(session->grace_ends_ms);
+	u64 leave_ends_ms = glue_leave_deadline(session);
+	u64 ends_ms = min(grace_ends_ms ? grace_ends_ms : HAWSER_NEVER, leave_ends_ms);
+	bool left;
+
+	if (session->failing || READ_ONCE(session->left))
+		return HAWSER_NEVER;
+	if (now_ms < ends_ms)
+		return ends_ms;
+	/* By reboot(2) somebody has unmounted the root, or did not want to; before, nobody has. */
+	left = leave_ends_ms <= now_ms && !grace_ends_ms && session->options.root;
+	WRITE_ONCE(session->failing, true);
+	dev_emerg(&session->dev,
+		  "no answer from %s within %u s of grace: every command fails from now on%s\n",
+		  session->options.target_name, session->options.grace_ms / 1000,
+		  left || glue_shutdown_dirty(session) ? "; THE DISK WAS NOT FLUSHED" : "");
+	hawser_session_abandon(session->engine, now_ms);
+	control_take_orders(session);
+	if (left)
+		glue_leave_root_lost();
+	return HAWSER_NEVER;
 }
 
 /* fail_after=: a caller that has another way is not kept waiting for ever. */
@@ -231,12 +249,9 @@ static u64 control_mind_patience(struct glue_session *session, u64 now_ms)
 	if (control_is_usable(session) || !session->options.fail_after_ms) {
 		if (session->given_up)
 			dev_notice(&session->dev, "the session is back: commands go on\n");
-		session->shut_ms = 0;
 		session->given_up = false;
 		return HAWSER_NEVER;
 	}
-	if (!session->shut_ms)
-		session->shut_ms = now_ms;
 	ends_ms = session->shut_ms + session->options.fail_after_ms;
 	if (now_ms < ends_ms)
 		return ends_ms;
@@ -293,6 +308,7 @@ static u64 control_turn(struct glue_session *session)
 		hawser_session_handle_timeout(session->engine, now_ms);
 	control_take_orders(session);
 	control_publish(session);
+	control_note_use(session, now_ms);
 	due_ms = control_mind_grace(session, now_ms);
 	due_ms = min(due_ms, control_mind_patience(session, now_ms));
 	control_set_gate(session);

@@ -197,7 +197,7 @@ struct glue_session {
 	bool foreign; /* verify.c: the LUNs are not what they were */
 	u32 verify_epoch; /* control thread: of the nexus that is to be looked at, */
 	u32 verified_epoch; /* and of the one in which every LUN was found to be the same */
-	u64 shut_ms; /* control thread: since when the gate is not open; 0: it is */
+	u64 shut_ms; /* control thread: since when it is of no use; 0: it is */
 	bool given_up; /* control thread: fail_after= is over */
 	bool held; /* shutdown: no new I/O */
 	bool resetting; /* error handling: no new I/O */
@@ -313,6 +313,14 @@ bool glue_eh_owns(const struct glue_slot *slot);
 /* change.c */
 int glue_change_add(const char *words, char *reason);
 int glue_change_drop(const char *words, char *reason);
+
+/* leave.c */
+int glue_leave_register(void);
+void glue_leave_unregister(void);
+int glue_leave(const char *words, char *reason);
+int glue_leave_not(const char *words, char *reason);
+u64 glue_leave_deadline(const struct glue_session *session);
+void glue_leave_root_lost(void);
 
 /* result.c */
 enum glue_verdict { GLUE_DELIVER, GLUE_RETRY };

@@ -28,6 +28,9 @@ static int __init glue_init(void)
 		err = PTR_ERR(glue_root);
 		goto no_root;
 	}
+	err = glue_leave_register();
+	if (err)
+		goto no_leave;
 	err = glue_shutdown_register(glue_root);
 	if (err)
 		goto no_bus;
@@ -51,6 +54,8 @@ no_nic:
 no_transport:
 	glue_shutdown_unregister();
 no_bus:
+	glue_leave_unregister();
+no_leave:
 	root_device_unregister(glue_root);
 no_root:
 	glue_fence_destroy();
@@ -66,6 +71,7 @@ static void __exit glue_exit(void)
 	glue_nic_unregister();
 	glue_transport_unregister();
 	glue_shutdown_unregister();
+	glue_leave_unregister();
 	root_device_unregister(glue_root);
 	glue_fence_destroy();
 	destroy_workqueue(glue_workqueue);

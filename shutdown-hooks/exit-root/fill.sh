@@ -12,6 +12,28 @@
 # A mount of its own, since access(X_OK) fails on a /run that is noexec (dracut's own init mounts it
 # so). systemd leaves /run/initramfs and all below it alone when it unmounts.
 
+# hawser-leave@.service runs from here too: the shell and, where it is not static, its loader and
+# its libraries, so that nothing need be read that a dead target has.
+hawser_leave_by_exit_root() {
+    local exit_root=$1 shell=$2 file loader='' libraries=''
+    local folder=/run/systemd/system/hawser-leave@.service.d
+    shift 2
+    for file; do
+        case $file in
+            */ld-*.so* | */ld.so* | */ld64.so*) loader=$exit_root$file ;;
+            *.so*) libraries=$libraries:$exit_root${file%/*} ;;
+        esac
+    done
+    [ -z "$loader" ] || loader="$loader --library-path ${libraries#:} "
+    mkdir -p $folder || return 1
+    cat > $folder/exit-root.conf << EOF
+[Service]
+ExecStart=
+ExecStart=-$loader$exit_root$shell \\
+    sh -c 'echo leave then=%i > /dev/hawser'
+EOF
+}
+
 hawser_fill_exit_root() {
     local exit_root=/run/initramfs file files='' folders=''
     mkdir -p $exit_root
@@ -27,6 +49,8 @@ hawser_fill_exit_root() {
     cp -L --parents $files $exit_root || return 1
     ln -s "${files##* }" $exit_root/bin/sh || return 1
     cp /usr/lib/hawser/exit-root/bounded.sh $exit_root/bounded.sh || return 1
+    # shellcheck disable=SC2086
+    hawser_leave_by_exit_root $exit_root "${files##* }" $files || return 1
     # Last: who finds it may rely on the rest.
     cp /usr/lib/hawser/exit-root/shutdown $exit_root/shutdown
 }

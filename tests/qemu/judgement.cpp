@@ -134,9 +134,9 @@ void Scenario::judge_disk(bool unmounted) {
     judge_noise("");
 }
 
-void Scenario::finish() {
+void Scenario::finish(const std::string& expected) {
     if (!plan_.on_terminal) {
-        auto complaints = kernel_complaints(machine_->serial().lines());
+        auto complaints = kernel_complaints(machine_->serial().lines(), expected);
         report_.check("the kernel has nothing to complain about", complaints.empty(),
                       fmt::format("{}", fmt::join(complaints, "\n")));
     }

@@ -74,8 +74,9 @@ public:
     void judge_lives();
     void judge_disk(bool unmounted);
 
-    // Always the last: complaints of the kernel, report.json.
-    void finish();
+    // Always the last: complaints of the kernel, but for those that a story means it to have;
+    // report.json.
+    void finish(const std::string& expected = "");
 
     Machine& machine() { return *machine_; }
     Shell& shell() { return machine_->shell(); }

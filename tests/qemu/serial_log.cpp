@@ -43,7 +43,8 @@ bool is_foreign_race(const std::vector<Line>& lines, size_t report) {
 
 }  // namespace
 
-std::vector<std::string> kernel_complaints(const std::vector<Line>& lines) {
+std::vector<std::string> kernel_complaints(const std::vector<Line>& lines,
+                                           const std::string& expected) {
     static const std::regex k_complaint(
         "WARNING: (CPU|possible|inconsistent|suspicious|bad)|BUG: |Oops|kernel BUG at|"
         "general protection fault|Kernel panic|blocked for more than|hung task|soft lockup|"
@@ -55,8 +56,10 @@ std::vector<std::string> kernel_complaints(const std::vector<Line>& lines) {
         "kmemleak: [1-9][0-9]* new suspected");
     std::vector<std::string> found;
     for (size_t i = 0; i < lines.size(); i++) {
-        if (std::regex_search(lines[i].text, k_complaint) && !is_foreign_race(lines, i))
-            found.push_back(lines[i].text);
+        const std::string& text = lines[i].text;
+        const bool meant = !expected.empty() && std::regex_search(text, std::regex(expected));
+        if (std::regex_search(text, k_complaint) && !meant && !is_foreign_race(lines, i))
+            found.push_back(text);
     }
     return found;
 }

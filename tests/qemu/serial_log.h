@@ -15,7 +15,8 @@ namespace hawser::qemu {
 
 // Lines by which a kernel says that it is broken. Such a line fails every scenario, except where
 // the scenario expects it by name.
-std::vector<std::string> kernel_complaints(const std::vector<Line>& lines);
+std::vector<std::string> kernel_complaints(const std::vector<Line>& lines,
+                                           const std::string& expected = "");
 
 class SerialLog {
 public:

@@ -136,7 +136,7 @@ void judge_console(DirectRun& run) {
 
 }  // namespace
 
-TEST_CASE("exit-root-overlay-lvm", "[more]") {
+TEST_CASE("exit-root-overlay-lvm") {
     DirectRun run("exit-root-overlay-lvm", 1);
     try {
         auto& target = run.start_tgt(k_disk_bytes);

@@ -56,7 +56,7 @@ void tell_node(const std::string& name, const std::function<void(DirectRun&)>& s
 
 }  // namespace
 
-TEST_CASE("busybox-init", "[more]") {
+TEST_CASE("busybox-init") {
     tell_node("busybox-init", [](DirectRun& run) {
         auto folder = run.directory() / "root";
         make_busybox_root(folder, k_inittab, k_rc);

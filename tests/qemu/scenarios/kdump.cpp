@@ -122,7 +122,7 @@ void judge_core(DirectRun& run) {
 
 }  // namespace
 
-TEST_CASE("kdump", "[more]") {
+TEST_CASE("kdump") {
     DirectRun run("kdump", 1);
     try {
         auto& target = run.start_tgt(k_disk_bytes);

@@ -30,6 +30,7 @@ using namespace hawser::qemu;
 namespace {
 
 constexpr unsigned k_rounds = 500;
+constexpr unsigned k_few_rounds = 30;
 constexpr unsigned k_slow_ms = 3000;  // longer than it takes to log in again
 constexpr uint64_t k_image_bytes = 16 << 20;
 constexpr unsigned k_sectors = 64;  // as version_writer.cpp has it
@@ -178,12 +179,9 @@ void play_versions(DirectRun& run, const WritePlan& plan, uint16_t target_port) 
         resets, leading_logins(wire), functions("5"), reassigned);
 }
 
-}  // namespace
-
 // tgt closes at once and takes the next login while its threads write on.
-TEST_CASE("old-writes-level-0", "[more]") {
-    tell_direct("old-writes-level-0", 2, [](DirectRun& run) {
-        const WritePlan plan{.level = 0};
+void tell_level_0(const std::string& name, const WritePlan& plan) {
+    tell_direct(name, 2, [&](DirectRun& run) {
         TargetOptions options;
         options.directory = run.directory();
         options.image = run.make_image(k_image_bytes);
@@ -200,9 +198,8 @@ TEST_CASE("old-writes-level-0", "[more]") {
 }
 
 // The scripted target: its tasks outlive their connection.
-TEST_CASE("old-writes-level-2", "[more]") {
-    tell_direct("old-writes-level-2", 2, [](DirectRun& run) {
-        const WritePlan plan{.level = 2};
+void tell_level_2(const std::string& name, const WritePlan& plan) {
+    tell_direct(name, 2, [&](DirectRun& run) {
         ScriptedTargetOptions options;
         options.directory = run.directory();
         options.image = run.make_image(k_image_bytes);
@@ -215,4 +212,23 @@ TEST_CASE("old-writes-level-2", "[more]") {
         const std::string breaches = breaches_in(target.log());
         run.report().check("the target found no breach of a rule", breaches.empty(), breaches);
     });
+}
+
+}  // namespace
+
+TEST_CASE("old-writes-level-0", "[more]") {
+    tell_level_0("old-writes-level-0", {.level = 0});
+}
+
+TEST_CASE("old-writes-level-2", "[more]") {
+    tell_level_2("old-writes-level-2", {.level = 2});
+}
+
+// As many rounds as `make check` has time for.
+TEST_CASE("old-writes-few-level-0") {
+    tell_level_0("old-writes-few-level-0", {.level = 0, .rounds = k_few_rounds});
+}
+
+TEST_CASE("old-writes-few-level-2") {
+    tell_level_2("old-writes-few-level-2", {.level = 2, .rounds = k_few_rounds});
 }

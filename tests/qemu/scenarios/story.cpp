@@ -21,14 +21,15 @@ void conclude(const Report& report, const std::filesystem::path& directory,
     CHECK(report.passed());
 }
 
-void tell(const Plan& plan, const std::function<void(Scenario&)>& story) {
+void tell(const Plan& plan, const std::function<void(Scenario&)>& story,
+          const std::string& expected) {
     Scenario scenario(plan);
     try {
         story(scenario);
     } catch (const std::exception& error) {
         scenario.report().check("the story went to its end", false, error.what());
     }
-    scenario.finish();
+    scenario.finish(expected);
     conclude(scenario.report(), scenario.directory(), plan.name);
 }
 

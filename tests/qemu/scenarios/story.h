@@ -13,10 +13,11 @@
 
 namespace hawser::qemu {
 
-void tell(const Plan& plan, const std::function<void(Scenario&)>& story);
+// expected: what the kernel may complain of, as the story means it to.
+void tell(const Plan& plan, const std::function<void(Scenario&)>& story,
+          const std::string& expected = "");
 
-// The same for a run without firmware. expected: what the kernel may complain of, as the story
-// means it to.
+// The same for a run without firmware.
 void tell_direct(const std::string& name, unsigned nics,
                  const std::function<void(DirectRun&)>& story, const std::string& expected = "");
 

@@ -214,7 +214,7 @@ void judge_nonsense(DirectRun& run, uint16_t port) {
 
 }  // namespace
 
-TEST_CASE("target-comes-back-wrong", "[more]") {
+TEST_CASE("target-comes-back-wrong") {
     tell_direct("target-comes-back-wrong", 2, [](DirectRun& run) {
         run.make_image(k_image_bytes);
         const auto other = make_other_disk(run);

@@ -84,7 +84,7 @@ void judge_order(DirectRun& run, const Target& data, double asked) {
 
 }  // namespace
 
-TEST_CASE("two-sessions", "[more]") {
+TEST_CASE("two-sessions") {
     DirectRun run("two-sessions", 1);
     try {
         run.start_tgt(k_disk_bytes);
