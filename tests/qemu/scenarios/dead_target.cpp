@@ -31,16 +31,16 @@ std::string grace() {
 }
 
 // The target has just died, and the machine is asked, or was, to go down.
-void judge_dead_end(Machine& machine, Report& report) {
+void judge_dead_end(Machine& machine, Report& report, unsigned grace_s = k_grace_s,
+                    const std::string& how = "guest-shutdown") {
     const double died = machine.now();
     report.phase("target dead", died);
-    const auto reason = machine.wait_for_end(Seconds(k_grace_s + 60));
+    const auto reason = machine.wait_for_end(Seconds(grace_s + 60));
     const double took = machine.now() - died;
     report.phase("machine off", machine.now());
     report.set("off_after_s", took);
-    report.check("the machine switched itself off", reason == "guest-shutdown", reason);
-    report.check("off within the bound", took < k_grace_s + k_spare_s,
-                 fmt::format("{:.1f} s", took));
+    report.check("the machine ended by " + how, reason == how, reason);
+    report.check("off within the bound", took < grace_s + k_spare_s, fmt::format("{:.1f} s", took));
     report.check("the console says loudly that the disk was not flushed",
                  machine.serial().find("THE DISK WAS NOT FLUSHED").has_value());
     report.check("no Logout is claimed", !machine.serial().find("hawser.*: logged out of"));
@@ -76,6 +76,17 @@ void tell_other(const std::string& name, const std::function<void(DirectRun&)>& 
         },
         k_lost_disk);
 }
+
+// No system, nothing but the driver: for kernels that a system would be too much for.
+constexpr const char* k_given_up = R"sh(
+connect --grace 8
+writer
+under_way
+echo leave then=reboot > /dev/hawser
+act kill
+say done
+wait
+)sh";
 
 // A target that is away for less than the grace, or while nobody leaves, is waited for.
 constexpr const char* k_living = R"sh(
@@ -171,4 +182,17 @@ TEST_CASE("leaving-target-lives") {
         run.report().check("nothing was given up",
                            !run.machine().serial().find("every command fails"));
     });
+}
+
+TEST_CASE("dead-target-given-up") {
+    tell_direct(
+        "dead-target-given-up", 2,
+        [](DirectRun& run) {
+            auto& target = run.start_tgt(64 << 20);
+            start_fault_machine(run, {.port = target.port(), .script = k_given_up});
+            play(run, {{"kill", [&] { target.kill(); }}}, Seconds(180));
+            judge_dead_end(run.machine(), run.report(), 8, "guest-reset");
+            run.expect_console("the driver did it", "the root disk is lost: reboot");
+        },
+        k_lost_disk);
 }
