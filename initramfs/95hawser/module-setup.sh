@@ -57,6 +57,7 @@ install() {
     # The exit root is filled from this initramfs, before it goes: a list of what belongs there.
     inst_script "$exit_root/shutdown" /usr/lib/hawser/exit-root/shutdown
     inst_script "$exit_root/bounded.sh" /usr/lib/hawser/exit-root/bounded.sh
+    inst_simple "$exit_root/hawser-leave@.service" /usr/lib/hawser/exit-root/hawser-leave@.service
     inst_hook pre-pivot 90 "$exit_root/fill.sh"
     # The last in the list is busybox itself: fill.sh makes it /bin/sh.
     {

@@ -12,11 +12,11 @@
 # A mount of its own, since access(X_OK) fails on a /run that is noexec (dracut's own init mounts it
 # so). systemd leaves /run/initramfs and all below it alone when it unmounts.
 
-# hawser-leave@.service runs from here too: the shell and, where it is not static, its loader and
-# its libraries, so that nothing need be read that a dead target has.
-hawser_leave_by_exit_root() {
-    local exit_root=$1 shell=$2 file loader='' libraries=''
-    local folder=/run/systemd/system/hawser-leave@.service.d
+# hawser-leave@.service is the running system's, whatever is installed there, and runs from here:
+# the shell and, where it is not static, its loader and its libraries, so that nothing need be read
+# that a dead target has.
+hawser_add_leave_units() {
+    local exit_root=$1 shell=$2 file end loader='' libraries='' units=/run/systemd/system
     shift 2
     for file; do
         case $file in
@@ -25,13 +25,13 @@ hawser_leave_by_exit_root() {
         esac
     done
     [ -z "$loader" ] || loader="$loader --library-path ${libraries#:} "
-    mkdir -p $folder || return 1
-    cat > $folder/exit-root.conf << EOF
-[Service]
-ExecStart=
-ExecStart=-$loader$exit_root$shell \\
-    sh -c 'echo leave then=%i > /dev/hawser'
-EOF
+    mkdir -p $units || return 1
+    sed "s|^ExecStart=-/bin/sh|ExecStart=-$loader$exit_root$shell sh|" \
+        /usr/lib/hawser/exit-root/hawser-leave@.service > $units/hawser-leave@.service || return 1
+    for end in poweroff reboot halt kexec; do
+        mkdir -p $units/$end.target.wants
+        ln -sf ../hawser-leave@.service $units/$end.target.wants/hawser-leave@$end.service
+    done
 }
 
 hawser_fill_exit_root() {
@@ -50,7 +50,7 @@ hawser_fill_exit_root() {
     ln -s "${files##* }" $exit_root/bin/sh || return 1
     cp /usr/lib/hawser/exit-root/bounded.sh $exit_root/bounded.sh || return 1
     # shellcheck disable=SC2086
-    hawser_leave_by_exit_root $exit_root "${files##* }" $files || return 1
+    hawser_add_leave_units $exit_root "${files##* }" $files || return 1
     # Last: who finds it may rely on the rest.
     cp /usr/lib/hawser/exit-root/shutdown $exit_root/shutdown
 }
