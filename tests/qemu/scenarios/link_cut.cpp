@@ -3,11 +3,11 @@
 // One of four links is cut: a session of four connections over four NICs, at ErrorRecoveryLevel 2
 // (our target, whose judge watches) and 0 (tgt), and what the longest I/O took; beside it
 // open-iscsi with dm-multipath under the same fault. The link that is reset stays away: nobody
-// listens there until the window is over. Bounds: Time2Wait and a second more; and for a link that
-// is silent, not reset, another second, which is the time to notice. Time2Wait is what the target
-// wants: at level 2 tasks may not be reassigned before it either (RFC 7143 13.15), so ours wants 0
-// there; tgt wants 2 s by default. At last two links die together: at level 0 the one that was not
-// found silent first is listened to for two seconds after Time2Wait (decision 0008).
+// listens there until the window is over. Bounds: Time2Wait and a second more; at level 0 another
+// second for a link that is silent, not reset, which is the time to notice. Time2Wait is what the
+// target wants: at level 2 tasks may not be reassigned before it either (RFC 7143 13.15), so ours
+// wants 0 there; tgt wants 2 s by default. At last two links die together: at level 0 the one that
+// was not found silent first is listened to for two seconds after Time2Wait (decision 0008).
 
 #include "link_cut.h"
 
@@ -78,8 +78,9 @@ void bound(DirectRun& run, std::vector<Stall>& stalls, unsigned level) {
     const double wait_s = wait ? std::stod(wait->groups[1]) : 0;
     for (auto& stall : stalls) {
         if (stall.fault == "none") continue;
-        stall.bound_ms = k_second_ms * (wait_s + (stall.fault == "reset" ? 1 : 2));
-        if (stall.fault == "two silent" && level == 0) stall.bound_ms += 2 * k_second_ms;
+        const bool to_be_noticed = stall.fault != "reset" && level == 0;
+        stall.bound_ms = k_second_ms * (wait_s + (to_be_noticed ? 2 : 1));
+        if (to_be_noticed && stall.fault == "two silent") stall.bound_ms += 2 * k_second_ms;
         run.report().check(
             fmt::format("{}, {}: no I/O takes {:.0f} ms", stall.who, stall.fault, stall.bound_ms),
             stall.longest_ms < stall.bound_ms, fmt::format("{:.0f} ms", stall.longest_ms));
