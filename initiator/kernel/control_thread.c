@@ -228,7 +228,7 @@ static u64 control_mind_grace(struct glue_session *session, u64 now_ms)
 	if (now_ms < ends_ms)
 		return ends_ms;
 	/* By reboot(2) somebody has unmounted the root, or did not want to; before, nobody has. */
-	left = leave_ends_ms <= now_ms && !grace_ends_ms && session->options.root;
+	left = !grace_ends_ms && session->options.root;
 	WRITE_ONCE(session->failing, true);
 	dev_emerg(&session->dev,
 		  "no answer from %s within %u s of grace: every command fails from now on%s\n",

@@ -40,7 +40,7 @@ static void leave_set(enum leave_end end)
 
 	mutex_lock(&glue_sessions_lock);
 	/* Said twice, the first time counts. */
-	if (end == LEAVE_NOT || leave_end == LEAVE_NOT)
+	if (leave_end == LEAVE_NOT)
 		WRITE_ONCE(leave_since_ms, glue_now_ms());
 	WRITE_ONCE(leave_end, end);
 	list_for_each_entry(session, &glue_sessions, entry)

@@ -54,12 +54,12 @@ std::vector<std::string> kernel_complaints(const std::vector<Line>& lines,
         "Remounting filesystem read-only|Device offlined|page allocation failure|"
         "[Oo]ut of memory|oom-kill|ODEBUG: |corruption|unreferenced object|"
         "kmemleak: [1-9][0-9]* new suspected");
+    const std::regex meant(expected);
     std::vector<std::string> found;
     for (size_t i = 0; i < lines.size(); i++) {
         const std::string& text = lines[i].text;
-        const bool meant = !expected.empty() && std::regex_search(text, std::regex(expected));
-        if (std::regex_search(text, k_complaint) && !meant && !is_foreign_race(lines, i))
-            found.push_back(text);
+        if (!std::regex_search(text, k_complaint) || is_foreign_race(lines, i)) continue;
+        if (expected.empty() || !std::regex_search(text, meant)) found.push_back(text);
     }
     return found;
 }
