@@ -169,8 +169,11 @@ bool hawser_connection_poll_completion(hawser_connection* connection,
                                        hawser_completion* completion) {
     return connection->connection.poll_completion(*completion);
 }
-bool hawser_connection_poll_parked(hawser_connection* connection, uint32_t* tag) {
-    return connection->connection.poll_parked(*tag);
+bool hawser_connection_poll_parked(hawser_connection* connection, hawser_parked* parked) {
+    return connection->connection.poll_parked(*parked);
+}
+bool hawser_connection_poll_overdue(hawser_connection* connection, hawser_overdue* overdue) {
+    return connection->connection.poll_overdue(*overdue);
 }
 uint32_t hawser_connection_manage(hawser_connection* connection,
                                   const hawser_task_management* request, uint64_t now_ms) {

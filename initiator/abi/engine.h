@@ -57,6 +57,7 @@ struct hawser_connection;
 #define HAWSER_WANT_CHAP 512u     /* poll_chap, and answer it by handle_chap */
 #define HAWSER_WANT_MANAGED 1024u /* poll_managed */
 #define HAWSER_WANT_TAKE_IN 2048u /* take in all that has come, then handle_taken_in */
+#define HAWSER_WANT_OVERDUE 4096u /* poll_overdue */
 
 /* The session: control thread ------------------------------------------------------------------ */
 
@@ -287,6 +288,7 @@ struct hawser_command {
     uint8_t task_attribute; /* RFC 7143 11.3.1 ATTR: 1 simple, 2 ordered, 3 head of queue */
     uint8_t reserved;
     uint32_t read_length; /* HAWSER_DATA_BOTH: Bidirectional Read Expected Data Transfer Length */
+    uint32_t timeout_ms; /* without an answer for so long, the ladder of poll_overdue; 0: never */
 };
 /* Whether submit would take a command (LOGGED_IN and not draining or logging out). */
 bool hawser_connection_accepts(const struct hawser_connection *connection);
@@ -317,8 +319,30 @@ struct hawser_completion {
 };
 bool hawser_connection_poll_completion(struct hawser_connection *connection,
                                        struct hawser_completion *completion);
+struct hawser_parked {
+    uint32_t tag;
+    uint32_t error; /* enum hawser_error: this command itself cost the connection; NONE: it did not */
+    bool sent;      /* the target may have it, or have carried it out */
+};
 /* After handle_closed: the tasks that had not completed. Their buffers are the host's again. */
-bool hawser_connection_poll_parked(struct hawser_connection *connection, uint32_t *tag);
+bool hawser_connection_poll_parked(struct hawser_connection *connection,
+                                   struct hawser_parked *parked);
+
+/* The ladder of a command that the target does not answer within its timeout_ms, though it answers
+ * others: each rung is told before it is taken. First the task is aborted: it comes back by
+ * poll_completion as `aborted`, to be sent again. If nothing is answered to that, the connection is
+ * lost (TASK_OVERDUE), and if the target does not answer in the next one either, at
+ * ErrorRecoveryLevel 2, the session is (reinstated). */
+#define HAWSER_RUNG_ABORT 1
+#define HAWSER_RUNG_CONNECTION 2
+#define HAWSER_RUNG_SESSION 3
+struct hawser_overdue {
+    uint32_t tag;
+    uint32_t waited_ms; /* since it was submitted to this connection */
+    uint8_t rung;       /* HAWSER_RUNG_* */
+};
+bool hawser_connection_poll_overdue(struct hawser_connection *connection,
+                                    struct hawser_overdue *overdue);
 
 /* Task management, RFC 7143 11.5.1. One function at a time on a connection: each one gives exactly
  * one result, and the next one only counts after that was polled. ABORT TASK goes to the connection

@@ -186,13 +186,14 @@ uint32_t Connection::handle_disconnected(uint32_t error, uint32_t detail, uint64
     return fail(error, detail);
 }
 
-void Connection::park(Task& task) {
+void Connection::park(Task& task, bool sent) {
     drop_sequences(task);
     forget_snacks(task);
     task.status_held = false;
     task.data_requested = false;
     task.identity.store(task.identity.load(std::memory_order_relaxed) & 0xffff0000u,
                         std::memory_order_relaxed);
+    task.sent = sent;
     m_parked.push_back(task);
 }
 
@@ -210,20 +211,20 @@ uint32_t Connection::handle_closed() {
         } else {
             task->reassignable = m_keys.error_recovery_level >= 2;
             set_recovering(*task);
-            park(*task);
+            park(*task, true);
         }
     }
     // What it was answered is not known: it may be ours already.
     if (m_reassigning != nullptr) m_reassigning->carrier = m_index;
     while (Task* task = m_reassigns.pop_front()) {
         set_recovering(*task);
-        park(*task);
+        park(*task, true);
     }
     while (Task* task = m_pending.pop_front()) {
         // A retry that did not go out is still the target's, or nobody's: it will say which.
         task->reassignable = task->numbered && m_keys.error_recovery_level >= 2;
         set_recovering(*task);
-        park(*task);
+        park(*task, task->numbered);
     }
     if (m_management.wanted || m_management.outstanding)
         wants |= end_management(HAWSER_ERROR_TASK_MANAGEMENT_LOST, 0);
@@ -347,6 +348,7 @@ uint32_t Connection::submit(const hawser_command& command) {
     task.status_held = false;
     task.reassignable = false;
     task.completion_deferred = false;
+    task.error = HAWSER_ERROR_NONE;
     task.completion = {};
     m_pending.push_back(task);
     m_task_count++;
@@ -363,13 +365,17 @@ bool Connection::poll_completion(hawser_completion& completion) {
     return true;
 }
 
-bool Connection::poll_parked(uint32_t& tag) {
+bool Connection::poll_parked(hawser_parked& parked) {
     Task* task = m_parked.pop_front();
     if (task == nullptr) return false;
     m_task_count--;
     m_published_tasks.store(m_task_count, std::memory_order_relaxed);
-    tag = task->command.tag;
+    parked = {task->command.tag, task->error, task->sent};
     return true;
+}
+
+bool Connection::poll_overdue(hawser_overdue&) {
+    return false;
 }
 
 void Connection::read_counters(hawser_counters& counters) const {

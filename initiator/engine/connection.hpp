@@ -85,7 +85,8 @@ public:
     uint32_t recover(uint16_t cid, uint64_t now_ms);
     uint32_t proceed() const;
     bool poll_completion(hawser_completion& completion);
-    bool poll_parked(uint32_t& tag);
+    bool poll_parked(hawser_parked& parked);
+    bool poll_overdue(hawser_overdue& overdue);
     uint32_t manage(const hawser_task_management& request, uint64_t now_ms);
     bool poll_managed(hawser_managed& managed);
     uint32_t conclude(uint32_t epoch, const hawser_scope& scope);
@@ -118,7 +119,7 @@ private:
     uint32_t ping(uint64_t now_ms);
     hawser_report make_report(uint32_t kind) const;
     void push_report(const hawser_report& report);
-    void park(Task& task);
+    void park(Task& task, bool sent);
 
     // connection_stall.cpp
     bool watches_stalls() const;

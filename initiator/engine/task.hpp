@@ -87,6 +87,9 @@ struct Task {
     uint32_t carrier = 0;  // index of the connection that carried it
     bool reassignable = false;
 
+    // For the host, when it comes back parked.
+    bool sent = false;
+    uint32_t error = HAWSER_ERROR_NONE;  // by which this task cost the connection
     // Completed by the target while a PDU of it is still half in the socket.
     bool completion_deferred = false;
     hawser_completion completion{};

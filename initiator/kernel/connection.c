@@ -192,15 +192,15 @@ static void connection_close(struct glue_connection *connection, u64 now_ms)
 {
 	struct glue_session *session = connection->session;
 	unsigned int noreclaim = memalloc_noreclaim_save();
-	u32 tag;
+	struct hawser_parked parked;
 
 	glue_socket_close(connection);
 	memalloc_noreclaim_restore(noreclaim);
 	connection->wants &= ~(HAWSER_WANT_CLOSE | HAWSER_WANT_FIN);
 	connection->wants |= hawser_connection_handle_closed(connection->engine, now_ms);
-	while (hawser_connection_poll_parked(connection->engine, &tag)) {
-		session->slots[tag].came_back = true;
-		connection_park(connection, &session->slots[tag], 0);
+	while (hawser_connection_poll_parked(connection->engine, &parked)) {
+		session->slots[parked.tag].came_back = true;
+		connection_park(connection, &session->slots[parked.tag], 0);
 	}
 	connection->wants |= HAWSER_WANT_REPORT;
 }

@@ -80,8 +80,9 @@ void StreamHost::take_managed(uint32_t index, bool told) {
 }
 
 void StreamHost::take_parked(uint32_t index) {
-    uint32_t tag = 0;
-    while (hawser_connection_poll_parked(m_sides[index].connection, &tag)) {
+    hawser_parked parked{};
+    while (hawser_connection_poll_parked(m_sides[index].connection, &parked)) {
+        const uint32_t tag = parked.tag;
         HostTask& task = m_tasks.at(tag);
         FUZZ_CHECK(!m_sides[index].open, "tasks park when the socket is closed");
         FUZZ_CHECK(task.live && task.index == index, "a task parks once, where it went");

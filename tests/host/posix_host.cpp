@@ -199,10 +199,10 @@ void PosixHost::close_socket(uint32_t index) {
     link.want_write = false;
     const uint32_t wants = hawser_connection_handle_closed(link.engine, now_ms());
     if (wants & HAWSER_WANT_COMPLETION) take_completions(index);
-    uint32_t tag = 0;
-    while (hawser_connection_poll_parked(link.engine, &tag)) {
+    hawser_parked parked{};
+    while (hawser_connection_poll_parked(link.engine, &parked)) {
         // The tag stays the request's: its connection may be gone and its task live on.
-        m_waiting.push_back({m_requests[tag], -1, static_cast<int>(tag)});
+        m_waiting.push_back({m_requests[parked.tag], -1, static_cast<int>(parked.tag)});
     }
 }
 

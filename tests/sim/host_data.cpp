@@ -213,8 +213,9 @@ void Host::complete(const hawser_completion& completion) {
 }
 
 void Host::take_parked(Port& port) {
-    uint32_t tag = 0;
-    while (hawser_connection_poll_parked(port.connection, &tag)) {
+    hawser_parked parked{};
+    while (hawser_connection_poll_parked(port.connection, &parked)) {
+        const uint32_t tag = parked.tag;
         const auto& operation = m_tags.at(tag);
         m_world.require(operation != nullptr && !operation->parked, "a task parks once");
         operation->parked = true;

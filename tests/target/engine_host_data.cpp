@@ -196,9 +196,9 @@ void EngineHost::poll(uint32_t index) {
     port.managed_due = false;
     if (!port.report_due) return;
     port.report_due = false;
-    for (uint32_t tag = 0; hawser_connection_poll_parked(port.engine, &tag);) {
-        m_operations.at(tag)->parked = true;
-        m_waiting.push_back(static_cast<int>(tag));
+    for (hawser_parked parked{}; hawser_connection_poll_parked(port.engine, &parked);) {
+        m_operations.at(parked.tag)->parked = true;
+        m_waiting.push_back(static_cast<int>(parked.tag));
     }
     for (hawser_report report; hawser_connection_poll_report(port.engine, &report);) {
         m_reports.push_back(report);

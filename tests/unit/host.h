@@ -470,10 +470,10 @@ private:
         side.managed_due = false;
         if (!side.report_due) return;
         side.report_due = false;
-        for (uint32_t tag; hawser_connection_poll_parked(side.connection, &tag);) {
-            REQUIRE(in_use.count(tag));
-            parked.push_back(tag);
-            came_back.insert(tag);
+        for (hawser_parked one; hawser_connection_poll_parked(side.connection, &one);) {
+            REQUIRE(in_use.count(one.tag));
+            parked.push_back(one.tag);
+            came_back.insert(one.tag);
         }
         for (hawser_report report; hawser_connection_poll_report(side.connection, &report);) {
             reports.push_back(report);
