@@ -167,7 +167,6 @@ static const struct file_operations control_operations = {
 	.release = control_release,
 	.write = control_write,
 	.read = control_read,
-	.llseek = no_llseek,
 };
 
 static struct miscdevice control_device = {

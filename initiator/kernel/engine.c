@@ -31,7 +31,11 @@
 #include "../abi/error.cpp"
 #include "../abi/options.cpp"
 
-/* What the C++ library calls where it would throw: our own mistake, never a peer's. */
+/*
+ * What the C++ library calls where it would throw: our own mistake, never a peer's. From GCC 13 on
+ * its freestanding half brings these itself.
+ */
+#if __GNUC__ < 13
 namespace std {
 void __throw_out_of_range_fmt(const char*, ...) {
     __builtin_trap();
@@ -43,3 +47,4 @@ void __throw_logic_error(const char*) {
     __builtin_trap();
 }
 }  // namespace std
+#endif

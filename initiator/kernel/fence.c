@@ -27,7 +27,7 @@ struct fence_cpu {
 };
 
 static struct fence_cpu __percpu *fence_cpus;
-static struct net_device fence_device; /* NAPI wants one; it is never registered */
+static struct net_device *fence_device; /* NAPI wants one; it is never registered */
 static unsigned long fence_under_way;
 static atomic_t fence_owed; /* polls that are to come, and one for who still queues them */
 static u64 fence_begun; /* by who has set fence_under_way */
@@ -93,12 +93,16 @@ int glue_fence_create(void)
 	fence_cpus = alloc_percpu(struct fence_cpu);
 	if (!fence_cpus)
 		return -ENOMEM;
-	init_dummy_netdev(&fence_device);
+	fence_device = compat_dummy_netdev();
+	if (!fence_device) {
+		free_percpu(fence_cpus);
+		return -ENOMEM;
+	}
 	for_each_possible_cpu(cpu) {
 		struct fence_cpu *fence = per_cpu_ptr(fence_cpus, cpu);
 
 		set_bit(NAPI_STATE_NO_BUSY_POLL, &fence->napi.state);
-		netif_napi_add(&fence_device, &fence->napi, fence_poll);
+		netif_napi_add(fence_device, &fence->napi, fence_poll);
 		napi_enable(&fence->napi);
 		INIT_CSD(&fence->call, fence_queue, &fence->napi);
 	}
@@ -120,4 +124,5 @@ void glue_fence_destroy(void)
 	}
 	synchronize_net();
 	free_percpu(fence_cpus);
+	compat_dummy_netdev_free(fence_device);
 }

@@ -19,7 +19,7 @@
 #define IBFT_BYTES_MIN 48 /* its header */
 
 #if IS_ENABLED(CONFIG_ISCSI_IBFT_FIND)
-static ssize_t ibft_read(struct file *file, struct kobject *kobj, struct bin_attribute *attribute,
+static ssize_t ibft_read(struct file *file, struct kobject *kobj, COMPAT_BIN_ATTRIBUTE *attribute,
 			 char *buffer, loff_t offset, size_t count)
 {
 	return memory_read_from_buffer(buffer, count, &offset, attribute->private,

@@ -8,7 +8,6 @@
  */
 #include <linux/blkdev.h>
 #include <linux/slab.h>
-#include <asm/unaligned.h>
 #include <scsi/scsi_proto.h>
 
 #include "glue.h"

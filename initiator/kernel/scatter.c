@@ -49,7 +49,7 @@ static struct page *scatter_page(struct glue_slot *slot, struct glue_cursor *cur
 	within = offset - cursor->start;
 	*page_offset = offset_in_page(segment->offset + within);
 	*length = min3(limit, segment->length - within, (u32)PAGE_SIZE - *page_offset);
-	return nth_page(sg_page(segment), (segment->offset + within) >> PAGE_SHIFT);
+	return compat_page_after(sg_page(segment), (segment->offset + within) >> PAGE_SHIFT);
 }
 
 struct page *glue_scatter_page(struct glue_slot *slot, u32 offset, u32 limit, u32 *page_offset,

@@ -43,7 +43,7 @@ static void host_commit(struct Scsi_Host *host, u16 queue)
 	glue_host_kick(session);
 }
 
-static int host_queue_command(struct Scsi_Host *host, struct scsi_cmnd *command)
+static COMPAT_QC_STATUS host_queue_command(struct Scsi_Host *host, struct scsi_cmnd *command)
 {
 	struct glue_session *session = glue_session_of_host(host);
 	struct request *request = scsi_cmd_to_rq(command);
@@ -91,13 +91,13 @@ void glue_host_describe(struct glue_session *session, u32 tag, struct hawser_com
  * A root disk waits for ever. Another one's command is aborted once its time is over, unless the
  * session has no target to talk to just now: then it waits for that.
  */
-static enum blk_eh_timer_return host_timed_out(struct scsi_cmnd *command)
+static COMPAT_TIMEOUT_ACTION host_timed_out(struct scsi_cmnd *command)
 {
 	struct glue_session *session = glue_session_of_host(command->device->host);
 
 	if (session->options.root || READ_ONCE(session->gate) != GATE_OPEN)
-		return BLK_EH_RESET_TIMER;
-	return BLK_EH_DONE;
+		return COMPAT_TIMER_RESET;
+	return COMPAT_TIMER_DONE;
 }
 
 /*
@@ -142,7 +142,7 @@ static void host_destroy_disk(struct scsi_device *sdev)
 	sdev->hostdata = NULL;
 }
 
-static int host_configure_disk(struct scsi_device *sdev)
+static int host_configure_disk(struct scsi_device *sdev, struct queue_limits *limits)
 {
 	struct glue_session *session = glue_session_of_host(sdev->host);
 
@@ -150,11 +150,16 @@ static int host_configure_disk(struct scsi_device *sdev)
 	 * A page that changes after its digest was computed would look like damage. Any later
 	 * login may agree to what is offered.
 	 */
-	if (session->options.offer.data_digest & 2)
-		blk_queue_flag_set(QUEUE_FLAG_STABLE_WRITES, sdev->request_queue);
-	blk_queue_dma_alignment(sdev->request_queue, 0); /* nothing here does DMA */
+	compat_limit_queue(sdev, limits, session->options.offer.data_digest & 2);
 	return 0;
 }
+
+#ifdef COMPAT_CONFIGURE_WITHOUT_LIMITS
+static int compat_host_configure_disk(struct scsi_device *sdev)
+{
+	return host_configure_disk(sdev, NULL);
+}
+#endif
 
 struct scsi_host_template glue_host_template = {
 	.module = THIS_MODULE,
@@ -167,9 +172,7 @@ struct scsi_host_template glue_host_template = {
 	.eh_device_reset_handler = glue_eh_device_reset,
 	.eh_target_reset_handler = glue_eh_target_reset,
 	.eh_host_reset_handler = glue_eh_host_reset,
-	.slave_alloc = host_alloc_disk,
-	.slave_configure = host_configure_disk,
-	.slave_destroy = host_destroy_disk,
+	COMPAT_DISK_CALLS(host_alloc_disk, host_configure_disk, host_destroy_disk),
 	.change_queue_depth = scsi_change_queue_depth,
 	.this_id = -1,
 	.sg_tablesize = HOST_SEGMENTS_MAX,

@@ -32,7 +32,7 @@ static bool shutdown_disk_is_dirty(struct scsi_device *sdev)
 	struct glue_disk *disk = sdev->hostdata;
 
 	return disk && sdev->request_queue &&
-	       test_bit(QUEUE_FLAG_WC, &sdev->request_queue->queue_flags) &&
+	       compat_write_cache(sdev->request_queue) &&
 	       atomic64_read(&disk->writes) != atomic64_read(&disk->synced);
 }
 

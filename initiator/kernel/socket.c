@@ -156,8 +156,8 @@ static int socket_bind(struct socket *socket, const struct hawser_portal *portal
 	}
 	if (portal->source.family) {
 		length = socket_address(&portal->source, 0, interface, &source);
-		inet_sk(socket->sk)->bind_address_no_port = 1;
-		err = kernel_bind(socket, (struct sockaddr *)&source, length);
+		compat_bind_address_no_port(socket->sk);
+		err = kernel_bind(socket, (COMPAT_SOCKADDR *)&source, length);
 		if (err)
 			return err;
 	}
@@ -196,7 +196,7 @@ int glue_socket_open(struct glue_connection *connection, const struct hawser_por
 	clear_bit(EVENT_RECEIVE, &connection->events);
 	clear_bit(EVENT_NIC_GONE, &connection->events);
 	socket_attach(connection);
-	err = kernel_connect(socket, (struct sockaddr *)&address, length, O_NONBLOCK);
+	err = kernel_connect(socket, (COMPAT_SOCKADDR *)&address, length, O_NONBLOCK);
 	return err == -EINPROGRESS ? 0 : err;
 }
 
