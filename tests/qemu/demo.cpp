@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "own_network.h"
 #include "paths.h"
 #include "scenario.h"
 
@@ -124,6 +125,7 @@ int main(int argc, char** argv) {
     app.add_flag("--shell", shell, "a console login instead, until the machine is powered off");
     CLI11_PARSE(app, argc, argv);
     try {
+        hawser::qemu::enter_own_network();
         return shell ? hawser::qemu::demo_shell() : hawser::qemu::demo();
     } catch (const std::exception& error) {
         fmt::print(stderr, "hawser-demo: {}\n", error.what());

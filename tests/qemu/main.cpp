@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Catch2's main(), for the unit tests and for the scenarios alike.
+// main() of the tests that start targets.
 
-#define CATCH_CONFIG_MAIN
+#define CATCH_CONFIG_RUNNER
 #include <catch2/catch.hpp>
+
+#include "inside.h"
+
+int main(int argc, char** argv) {
+    return hawser::qemu::run_inside(argc, argv, [](Catch::Session&) {});
+}

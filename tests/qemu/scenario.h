@@ -119,7 +119,8 @@ private:
 // The evidence folder of a run, made empty.
 std::filesystem::path fresh_evidence_folder(const std::string& name);
 void require_images();
-// An image that tests/qemu/roots describes: made when it is not there (minutes, and a download).
+// An image that tests/qemu/roots describes: made when it is not there (minutes, and a download, so
+// it has to be outside: by a test's tag [root-NAME]).
 void make_root_image(const std::string& which);
 
 }  // namespace hawser::qemu

@@ -156,9 +156,8 @@ TEST_CASE("dead-target-busybox-init") {
     });
 }
 
-TEST_CASE("dead-target-sysvinit", "[more]") {
+TEST_CASE("dead-target-sysvinit", "[more][root-sysvinit]") {
     tell_other("dead-target-sysvinit", [](DirectRun& run) {
-        make_root_image("sysvinit");
         run.start_tgt_on(images_folder() / "sysvinit.img");
     });
 }

@@ -73,9 +73,8 @@ TEST_CASE("busybox-init") {
     });
 }
 
-TEST_CASE("sysvinit", "[more]") {
+TEST_CASE("sysvinit", "[more][root-sysvinit]") {
     tell_node("sysvinit", [](DirectRun& run) {
-        make_root_image("sysvinit");
         run.start_tgt_on(images_folder() / "sysvinit.img");
         start_node(run, {.name = run.name()});
         judge_node_end(run, "LEAVING", "guest-shutdown");

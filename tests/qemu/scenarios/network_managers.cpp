@@ -43,8 +43,7 @@ void stop_all_managers(Scenario& run) {
 
 }  // namespace
 
-TEST_CASE("network-managers", "[more]") {
-    make_root_image("network");
+TEST_CASE("network-managers", "[more][root-network]") {
     tell({.name = "network-managers", .root = "network"}, [](Scenario& run) {
         run.boot();
         stop_all_managers(run);

@@ -1,4 +1,0 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
-// Catch2's main for the tests against real targets.
-#define CATCH_CONFIG_MAIN
-#include <catch2/catch.hpp>
