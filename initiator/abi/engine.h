@@ -321,7 +321,7 @@ bool hawser_connection_poll_completion(struct hawser_connection *connection,
                                        struct hawser_completion *completion);
 struct hawser_parked {
     uint32_t tag;
-    uint32_t error; /* enum hawser_error: this command itself cost the connection; NONE: it did not */
+    uint32_t error; /* enum hawser_error: this command itself cost the connection; else NONE */
     bool sent;      /* the target may have it, or have carried it out */
 };
 /* After handle_closed: the tasks that had not completed. Their buffers are the host's again. */

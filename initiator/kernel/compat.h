@@ -91,8 +91,8 @@ static inline bool compat_write_cache(struct request_queue *queue)
 #endif
 
 /*
- * What a disk's queue is to know. 6.10 hands its limits to the driver (device_configure), 6.11 makes
- * features of them (1a02f3a73f8c), 6.14 renames the calls.
+ * What a disk's queue is to know. 6.10 hands its limits to the driver (device_configure), 6.11
+ * makes features of them (1a02f3a73f8c), 6.14 renames the calls.
  */
 static inline void compat_limit_queue(struct scsi_device *sdev, struct queue_limits *limits,
 				      bool stable_writes)
