@@ -288,7 +288,7 @@ struct hawser_command {
     uint8_t task_attribute; /* RFC 7143 11.3.1 ATTR: 1 simple, 2 ordered, 3 head of queue */
     uint8_t reserved;
     uint32_t read_length; /* HAWSER_DATA_BOTH: Bidirectional Read Expected Data Transfer Length */
-    uint32_t timeout_ms; /* without an answer for so long, the ladder of poll_overdue; 0: never */
+    uint32_t timeout_ms; /* silent for so long, it climbs the ladder of poll_overdue; 0: never */
 };
 /* Whether submit would take a command (LOGGED_IN and not draining or logging out). */
 bool hawser_connection_accepts(const struct hawser_connection *connection);
@@ -328,17 +328,22 @@ struct hawser_parked {
 bool hawser_connection_poll_parked(struct hawser_connection *connection,
                                    struct hawser_parked *parked);
 
-/* The ladder of a command that the target does not answer within its timeout_ms, though it answers
- * others: each rung is told before it is taken. First the task is aborted: it comes back by
- * poll_completion as `aborted`, to be sent again. If nothing is answered to that, the connection is
- * lost (TASK_OVERDUE), and if the target does not answer in the next one either, at
- * ErrorRecoveryLevel 2, the session is (reinstated). */
+/* The ladder of a command about which nothing is heard for timeout_ms, though the connection is
+ * logged in: each rung is told, and polled before the next mutation. First the task is aborted: it
+ * comes back by poll_completion as `aborted`, to be sent again. If that is refused, or not answered
+ * within abort_timeout, the connection is lost (TASK_OVERDUE), and if the target does not answer in
+ * the next one either, at ErrorRecoveryLevel 2, the session is (TASK_OVERDUE_AGAIN: reinstated).
+ * The time begins when the command has gone out, anew with each PDU about it, and while data of it
+ * is still to be sent; also while commands before it get along, as the target may come to them in
+ * turn. It is looked at once a second. It does not run while the command waits for the window or
+ * for room in the socket: the target cannot forget what it never had. The host's own function goes
+ * first; one that is asked for while the ladder's is out goes out after it. */
 #define HAWSER_RUNG_ABORT 1
 #define HAWSER_RUNG_CONNECTION 2
 #define HAWSER_RUNG_SESSION 3
 struct hawser_overdue {
     uint32_t tag;
-    uint32_t waited_ms; /* since it was submitted to this connection */
+    uint32_t waited_ms; /* without a sign of it; at least its timeout_ms on rung ABORT */
     uint8_t rung;       /* HAWSER_RUNG_* */
 };
 bool hawser_connection_poll_overdue(struct hawser_connection *connection,

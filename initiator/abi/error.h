@@ -34,6 +34,8 @@ extern "C" {
     X(STALLED, 10, "link is silent while others of the session are not")                          \
     X(SIBLING_LOST, 9, "closed because another connection of the session was lost")                \
     X(TASK_OVERDUE, 11, "target answers others, but not a command and not its abort")              \
+    X(TASK_OVERDUE_AGAIN, 12, "target does not answer a command on a second connection either")    \
+    X(COMMAND_NOT_TAKEN, 13, "target does not take a command, however often it is sent")           \
     /* Login answers, RFC 7143 11.13.5; detail is Status-Class << 8 | Status-Detail */             \
     X(LOGIN_REDIRECTED, 20, "target redirects the login (0101/0102)")                              \
     X(LOGIN_INITIATOR_ERROR, 21, "target refuses the login: initiator error (0200)")               \

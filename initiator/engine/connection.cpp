@@ -33,6 +33,7 @@ void Connection::reset_transport() {
     m_logout_when_idle = false;
     m_logout_due_ms = HAWSER_NEVER;
     m_management.overdue = 0;
+    reset_ladder();
     m_text.exchange.abandon();
     m_text.targets_wanted = m_text.negotiation_wanted = m_text.report_due = false;
     m_text.overdue = 0;
@@ -128,10 +129,13 @@ bool Connection::poll_report(hawser_report& report) {
 // sibling removes the connection, and the target sees to what is under way on it; below that
 // nobody does.
 bool Connection::can_leave(uint32_t error) const {
+    const bool breach = error >= HAWSER_ERROR_UNKNOWN_OPCODE ||
+                        error == HAWSER_ERROR_TASK_OVERDUE ||
+                        error == HAWSER_ERROR_TASK_OVERDUE_AGAIN;
     const bool full_feature = m_state == ConnectionState::LoggedIn ||
                               m_state == ConnectionState::InLogout ||
                               m_state == ConnectionState::LogoutRequested;
-    return full_feature && m_keys.error_recovery_level < 2 && error >= HAWSER_ERROR_UNKNOWN_OPCODE;
+    return full_feature && m_keys.error_recovery_level < 2 && breach;
 }
 
 // The target is told by a FIN, not a reset, and heard out until its own: what it had accepted is
@@ -171,6 +175,14 @@ uint32_t Connection::fail(uint32_t error, uint32_t detail) {
     advance(ConnectionEvent::Lost);
     if (leaves) return leave(error);
     return HAWSER_WANT_CLOSE | HAWSER_WANT_REPORT | HAWSER_WANT_TIMEOUT;
+}
+
+// The same because of one task: the host is told which, so that it does not do it for ever. Not for
+// what happens to any task on a bad path, as a wrong digest does.
+uint32_t Connection::blame(Task* task, uint32_t error, uint32_t detail) {
+    const uint32_t wants = fail(error, detail);
+    if (wants != 0 && task != nullptr) task->error = error;
+    return wants;
 }
 
 // The end of something that was going to end: no LOST is told, CLOSED will be.
@@ -287,6 +299,7 @@ uint64_t Connection::poll_timeout() const {
         if (nop < deadline) deadline = nop;
     }
     if (stall_deadline() < deadline) deadline = stall_deadline();
+    if (overdue_deadline() < deadline) deadline = overdue_deadline();
     const uint64_t recovery = recovery_deadline();
     return recovery < deadline ? recovery : deadline;
 }
@@ -310,6 +323,7 @@ uint32_t Connection::handle_timeout(uint64_t now_ms) {
     }
     if (recovery_deadline() <= now_ms) return handle_recovery_timeout(now_ms);
     if (stall_deadline() <= now_ms) return handle_stall_timeout(now_ms);
+    if (overdue_deadline() <= now_ms) return handle_overdue_timeout(now_ms);
     if (m_text.deadline_ms <= now_ms) {
         if (m_text.exchange.active() && !m_text.exchange.ready()) m_text.overdue++;
         return end_text(HAWSER_ERROR_TEXT_TIMEOUT);
@@ -340,6 +354,7 @@ uint32_t Connection::submit(const hawser_command& command) {
     task.next_data_sn = {};
     task.place = TaskPlace::Pending;
     task.retry_wanted = false;
+    task.retries = 0;
     task.numbered = false;
     task.data_requested = false;
     task.any_r2t_sn = false;
@@ -349,6 +364,9 @@ uint32_t Connection::submit(const hawser_command& command) {
     task.reassignable = false;
     task.completion_deferred = false;
     task.error = HAWSER_ERROR_NONE;
+    task.stirred = true;
+    task.rung = 0;
+    m_watches_tasks |= command.timeout_ms != 0;
     task.completion = {};
     m_pending.push_back(task);
     m_task_count++;
@@ -372,10 +390,6 @@ bool Connection::poll_parked(hawser_parked& parked) {
     m_published_tasks.store(m_task_count, std::memory_order_relaxed);
     parked = {task->command.tag, task->error, task->sent};
     return true;
-}
-
-bool Connection::poll_overdue(hawser_overdue&) {
-    return false;
 }
 
 void Connection::read_counters(hawser_counters& counters) const {

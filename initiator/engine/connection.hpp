@@ -15,7 +15,7 @@
 // The rooms: connection.cpp (life and death, timers), connection_transmit.cpp,
 // connection_receive.cpp (framing), connection_control.cpp (login, NOP, Logout, async, Reject),
 // connection_text.cpp (text), task_management.cpp (ending tasks), data_transfer.cpp (SCSI),
-// connection_stall.cpp (a silent one among living ones),
+// connection_stall.cpp (a silent one among living ones), connection_overdue.cpp (a silent task),
 // retransmission.cpp (ErrorRecoveryLevel 1: holes), reassignment.cpp (ErrorRecoveryLevel 2: tasks
 // of a lost connection).
 #pragma once
@@ -110,6 +110,7 @@ private:
     // connection.cpp
     bool advance(ConnectionEvent event);
     uint32_t fail(uint32_t error, uint32_t detail = 0);
+    uint32_t blame(Task* task, uint32_t error, uint32_t detail = 0);
     uint32_t leave(uint32_t error);
     bool can_leave(uint32_t error) const;
     uint32_t close_quietly();
@@ -127,6 +128,24 @@ private:
     uint32_t handle_stall_timeout(uint64_t now_ms);
     bool sibling_lives() const;
     bool owes_sign_of_life() const;
+
+    // connection_overdue.cpp
+    uint32_t watch_tasks(uint64_t now_ms);
+    bool owes_data(const Task& task) const;
+    bool follows_answered(const Task& task) const;
+    void note_answered(const Task& task);
+    uint64_t overdue_deadline() const;
+    uint32_t handle_overdue_timeout(uint64_t now_ms);
+    bool is_overdue(const Task& task, uint64_t now_ms) const;
+    Task* next_overdue(uint64_t now_ms) const;
+    void tell_rung(const Task& task, uint8_t rung, uint64_t now_ms);
+    uint32_t climb(uint64_t now_ms);
+    bool fill_ladder();
+    bool awaits_ladder(uint32_t initiator_task_tag) const;
+    uint32_t answer_ladder(uint8_t response);
+    uint32_t end_patience(uint64_t now_ms);
+    uint32_t give_up(const Task& task, uint8_t rung, uint32_t error, uint64_t now_ms);
+    void reset_ladder();
 
     // connection_transmit.cpp
     void fill(uint32_t room);
@@ -164,6 +183,7 @@ private:
     uint32_t receive_some(const uint8_t* from, uint32_t left, bool& whole);
     uint32_t end_of_pdu();
     uint32_t check_header(const wire::Bhs& header) const;
+    Task* named_task(const wire::Bhs& header);
 
     // connection_control.cpp
     uint32_t take_window();
@@ -209,6 +229,8 @@ private:
     bool awaits_management(uint32_t initiator_task_tag) const;
     uint32_t end_management(uint32_t error, uint8_t response);
     uint32_t answer_management(uint8_t response);
+    bool management_is_due() const { return m_management.wanted && !m_ladder.is_busy(); }
+    uint32_t release_management(uint64_t now_ms);
     uint32_t conclude_tasks(const hawser_scope& scope);
     uint32_t abort_task(Task& task);
     Task* find_own(uint32_t tag);
@@ -238,6 +260,7 @@ private:
     uint32_t check_command_gap(uint64_t now_ms);
     uint32_t retry_command(Task& task);
     uint32_t handle_recoverable_reject(const wire::Reject& reject);
+    uint32_t refuse_rejected(const wire::Reject& reject);
     uint64_t recovery_deadline() const;
     uint32_t handle_recovery_timeout(uint64_t now_ms);
 
@@ -306,6 +329,23 @@ private:
         hawser_managed result{};
     };
     Management m_management;
+    // The ladder's ABORT TASK, and the last rung that is to be told.
+    struct Ladder {
+        bool wanted = false;
+        bool outstanding = false;
+        bool told_due = false;
+        uint16_t generation = 0;
+        uint32_t task_itt = 0;
+        uint32_t late = 0;  // given up; the target may yet answer them
+        uint64_t deadline_ms = HAWSER_NEVER;
+        hawser_overdue told{};
+        bool is_busy() const { return wanted || outstanding; }
+    };
+    Ladder m_ladder;
+    bool m_watches_tasks = false;  // one with a timeout was submitted
+    bool m_any_answered = false;   // since the last look; the first of them by CmdSN:
+    wire::CmdSn m_answered_cmd_sn;
+    uint64_t m_look_ms = HAWSER_NEVER;
     // recovery above ErrorRecoveryLevel 0
     SnackList m_snacks;            // tasks that have SNACKs to send
     StatusRun m_status_snack;      // to be sent
@@ -350,7 +390,7 @@ private:
     uint64_t m_suspect_ms = HAWSER_NEVER;  // its siblings were asked then whether they are alive
     uint64_t m_stall_check_ms = HAWSER_NEVER;
     bool m_awaits_taken_in = false;  // TAKE_IN was asked for
-    uint64_t m_now_ms = 0;  // of the last mutation that told it
+    uint64_t m_now_ms = 0;           // of the last mutation that told it
 
     // tasks
     TaskList m_pending;    // no CmdSN yet

@@ -200,15 +200,34 @@ std::optional<uint32_t> Connection::handle_harmless_reject() {
             if (!m_nop_outstanding || !pings) return std::nullopt;
             m_nop_outstanding = false;  // it was heard, and that is what it asked for
             return HAWSER_WANT_TIMEOUT;
+        case wire::Opcode::DataOut:  // of a task that was ended meanwhile: nobody waits for it
+            if (!is_aborted(itt)) return std::nullopt;
+            return 0;
         case wire::Opcode::TextRequest:
             if (!awaits_text(itt)) return std::nullopt;
             return end_text(HAWSER_ERROR_TEXT_REJECTED);
         case wire::Opcode::TaskManagementRequest:
+            if (awaits_ladder(itt)) return answer_ladder(k_rejected_response);
             if (!awaits_management(itt)) return std::nullopt;
             return end_management(HAWSER_ERROR_NONE, k_rejected_response);
         default:
             return std::nullopt;
     }
+}
+
+// The end by a Reject. A command is not accused of what is no fault of its own: a digest that broke
+// on the way, and what the target has too little of at the moment.
+uint32_t Connection::refuse_rejected(const wire::Reject& reject) {
+    const bool own_fault = reject.reason != wire::Reject::k_data_digest_error &&
+                           reject.reason != wire::Reject::k_too_many_immediate &&
+                           reject.reason != wire::Reject::k_out_of_resources &&
+                           reject.reason != wire::Reject::k_waiting_for_logout;
+    Task* task = nullptr;
+    if (own_fault && m_segment_filled >= wire::k_bhs_bytes) {
+        const auto& bad = *reinterpret_cast<const wire::Bhs*>(m_segment.data());
+        task = find_task(bad.initiator_task_tag.get());
+    }
+    return blame(task, HAWSER_ERROR_REJECTED, reject.reason);
 }
 
 // A PDU of ours was refused (RFC 7143 11.17). At ErrorRecoveryLevel 0 there is no retry of a PDU:
@@ -220,7 +239,7 @@ uint32_t Connection::handle_reject() {
     const std::optional<uint32_t> harmless = handle_harmless_reject();
     if (harmless.has_value()) return wants | *harmless;
     if (recovers()) return wants | handle_recoverable_reject(reject);
-    return wants | fail(HAWSER_ERROR_REJECTED, reject.reason);
+    return wants | refuse_rejected(reject);
 }
 
 }  // namespace hawser

@@ -53,6 +53,18 @@ uint32_t Connection::check_header(const wire::Bhs& header) const {
     return HAWSER_ERROR_NONE;
 }
 
+// The task that a target's PDU is about; none in login, where no number of ours means one.
+Task* Connection::named_task(const wire::Bhs& header) {
+    switch (header.kind()) {
+        case wire::Opcode::ScsiResponse:
+        case wire::Opcode::DataIn:
+        case wire::Opcode::R2t:
+            return find_task(header.initiator_task_tag.get());
+        default:
+            return nullptr;
+    }
+}
+
 // A whole header is here: where does its data segment go?
 uint32_t Connection::begin_segment() {
     const wire::Bhs& header = header_as<wire::Bhs>();
@@ -62,7 +74,7 @@ uint32_t Connection::begin_segment() {
         return fail(HAWSER_ERROR_HEADER_DIGEST);
     const uint32_t length = header.data_segment_length.get();
     const uint32_t error = check_header(header);
-    if (error != HAWSER_ERROR_NONE) return fail(error, header.opcode);
+    if (error != HAWSER_ERROR_NONE) return blame(named_task(header), error, header.opcode);
     m_padding_left = wire::padding_of(length);
     // RFC 7143 11.2.3: no data segment, no digest of it.
     m_digest_left = m_data_digest && length != 0 ? wire::k_digest_bytes : 0;

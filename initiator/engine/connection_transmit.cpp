@@ -132,7 +132,8 @@ bool Connection::fill_control() {
                        wire::k_reserved_tag, nullptr);
         return true;
     }
-    if (m_management.wanted) {
+    if (fill_ladder()) return true;
+    if (management_is_due()) {
         append_management();
         return true;
     }
@@ -334,7 +335,7 @@ uint32_t Connection::finish_data() {
 uint32_t Connection::transmit_wants() const {
     const bool waiting = m_transmit_begin != m_transmit_end || m_transmit_left != 0 ||
                          !m_own_text.empty() || m_nop_wanted || logout_is_due() || text_is_due() ||
-                         m_management.wanted || owes_recovery() || has_more();
+                         management_is_due() || m_ladder.wanted || owes_recovery() || has_more();
     return waiting ? HAWSER_WANT_TRANSMIT : 0;
 }
 
@@ -357,10 +358,11 @@ uint32_t Connection::handle_transmitted(uint32_t length, uint64_t now_ms) {
         // What is sent for a second time is no progress.
         if (m_transmit_task->transmitted < m_transmit_offset)
             m_transmit_task->transmitted = m_transmit_offset;
+        m_transmit_task->stirred = true;
         add(m_bytes_out, static_cast<uint64_t>(of_data));
         if (m_transmit_left == 0) wants |= finish_data();
     }
-    return wants | watch_recovery(now_ms) | transmit_wants();
+    return wants | watch_recovery(now_ms) | watch_tasks(now_ms) | transmit_wants();
 }
 
 }  // namespace hawser

@@ -59,7 +59,7 @@ uint32_t Connection::discard_segment() {
 // that is ahead something is missing.
 uint32_t Connection::refuse_data_in(Task& task, wire::DataSn data_sn) {
     if (data_sn.precedes(task.next_data_sn)) return discard_segment();
-    if (!recovers()) return fail(HAWSER_ERROR_DATA_SN, data_sn.value());
+    if (!recovers()) return blame(&task, HAWSER_ERROR_DATA_SN, data_sn.value());
     return request_data(task) | discard_segment();
 }
 
@@ -76,21 +76,21 @@ uint32_t Connection::begin_data_in() {
     }
     const hawser_command& command = task->command;
     if ((command.direction & HAWSER_DATA_READ) == 0)
-        return fail(HAWSER_ERROR_WRONG_DIRECTION, command.cdb[0]);
+        return blame(task, HAWSER_ERROR_WRONG_DIRECTION, command.cdb[0]);
     const uint32_t whole = read_length_of(command);
     if (offset > whole || length > whole - offset)
-        return fail(HAWSER_ERROR_DATA_OUT_OF_RANGE, offset);
+        return blame(task, HAWSER_ERROR_DATA_OUT_OF_RANGE, offset);
     const wire::DataSn data_sn(data_in.data_sn.get());
     if (data_sn != task->next_data_sn) return refuse_data_in(*task, data_sn);
     // We ask for DataPDUInOrder and DataSequenceInOrder, and OR makes them Yes: data has one order,
     // so how much came is also what came.
-    if (length != 0 && offset != task->received) return fail(HAWSER_ERROR_BAD_FIELD, offset);
+    if (length != 0 && offset != task->received) return blame(task, HAWSER_ERROR_BAD_FIELD, offset);
     // 11.7.1: status comes with the last PDU of a sequence only.
     const bool has_status = (data_in.flags & wire::DataIn::k_status) != 0;
     if (has_status && (data_in.flags & wire::k_final) == 0)
-        return fail(HAWSER_ERROR_BAD_FIELD, data_in.flags);
+        return blame(task, HAWSER_ERROR_BAD_FIELD, data_in.flags);
     if (has_status && task->status_held)
-        return fail(HAWSER_ERROR_UNKNOWN_TASK, data_in.initiator_task_tag.get());
+        return blame(task, HAWSER_ERROR_UNKNOWN_TASK, data_in.initiator_task_tag.get());
     m_receive_task = task;
     m_placement_offset = offset;
     m_receive_stage = length != 0 ? ReceiveStage::Placement : ReceiveStage::Trailer;
@@ -107,6 +107,7 @@ uint32_t Connection::finish_data_in() {
         if (has_status && is_aborted(data_in.initiator_task_tag.get())) accept_status(wants);
         return wants;
     }
+    task->stirred = true;
     task->next_data_sn = task->next_data_sn.next();
     task->received += data_in.data_segment_length.get();
     uint32_t wants = take_window();
@@ -142,7 +143,8 @@ uint32_t Connection::handle_r2t() {
         return fail(HAWSER_ERROR_UNKNOWN_TASK, r2t.initiator_task_tag.get());
     }
     const uint32_t error = check_r2t(*task, r2t);
-    if (error != HAWSER_ERROR_NONE) return fail(error, r2t.buffer_offset.get());
+    if (error != HAWSER_ERROR_NONE) return blame(task, error, r2t.buffer_offset.get());
+    task->stirred = true;
     const wire::DataSn r2t_sn(r2t.r2t_sn.get());
     if (task->any_r2t_sn) {
         task->any_r2t_sn = false;
@@ -150,17 +152,17 @@ uint32_t Connection::handle_r2t() {
     }
     if (r2t_sn.precedes(task->next_data_sn)) return take_window();  // 7.9: dropped
     if (r2t_sn != task->next_data_sn) {
-        if (!recovers()) return fail(HAWSER_ERROR_R2T_SN, r2t_sn.value());
+        if (!recovers()) return blame(task, HAWSER_ERROR_R2T_SN, r2t_sn.value());
         return take_window() | request_data(*task);
     }
     // A recovery R2T may come while the sequence that it repeats is still being sent.
     const uint32_t limit = recovers() ? k_outstanding_r2t_max : m_keys.max_outstanding_r2t;
     if (task->r2t_count >= limit || task->r2t_count >= k_outstanding_r2t_max)
-        return fail(HAWSER_ERROR_R2T_TOO_MANY, task->r2t_count);
+        return blame(task, HAWSER_ERROR_R2T_TOO_MANY, task->r2t_count);
     // DataSequenceInOrder is Yes: each asks for what follows. Only a recovery R2T goes back (7.8).
     const uint32_t offset = r2t.buffer_offset.get();
     if (recovers() ? offset > task->data_end : offset != task->data_end)
-        return fail(HAWSER_ERROR_R2T_OUT_OF_RANGE, offset);
+        return blame(task, HAWSER_ERROR_R2T_OUT_OF_RANGE, offset);
     task->next_data_sn = r2t_sn.next();
     return take_window() | add_sequence(*task, r2t) | settle_data(*task);
 }
@@ -201,7 +203,7 @@ uint32_t Connection::handle_scsi_response() {
     // A task has one status. Where it has come, and only data is awaited, the task is over for the
     // target: a second one, under a StatSN of its own, names a task that there is not.
     if (task == nullptr || task->status_held)
-        return fail(HAWSER_ERROR_UNKNOWN_TASK, response.initiator_task_tag.get());
+        return blame(task, HAWSER_ERROR_UNKNOWN_TASK, response.initiator_task_tag.get());
     const uint32_t wants = take_window();
     copy_sense(*task);
     // 11.4.3: with a Response other than "completed at target" status and residual mean nothing.
@@ -240,10 +242,11 @@ uint32_t Connection::complete(Task& task, const TaskStatus& status) {
     if (command.direction == HAWSER_DATA_NONE) main.moved = main.expected;
     const bool good = status.response == 0 && status.status == 0;
     for (const Residual* residual : {&main, &read}) {
-        if (!residual->is_possible()) return fail(HAWSER_ERROR_BAD_FIELD, residual->count);
+        if (!residual->is_possible()) return blame(&task, HAWSER_ERROR_BAD_FIELD, residual->count);
         if (good && residual->missing() != 0)
-            return fail(HAWSER_ERROR_DATA_MISSING, residual->missing());
+            return blame(&task, HAWSER_ERROR_DATA_MISSING, residual->missing());
     }
+    note_answered(task);
     task.completion.tag = command.tag;
     task.completion.response = status.response;
     task.completion.status = status.status;

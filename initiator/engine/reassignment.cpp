@@ -34,6 +34,8 @@ uint32_t Connection::resume(const hawser_command& command) {
     if (!task.reassignable || task.nexus != m_epoch || m_keys.error_recovery_level < 2)
         return submit(command);
     task.place = TaskPlace::Reassigns;
+    task.error = HAWSER_ERROR_NONE;
+    m_watches_tasks |= task.command.timeout_ms != 0;
     m_reassigns.push_back(task);
     m_task_count++;
     m_published_tasks.store(m_task_count, std::memory_order_relaxed);
@@ -121,7 +123,8 @@ uint32_t Connection::begin_reassigned(Task& task) {
     task.any_r2t_sn = (task.command.direction & HAWSER_DATA_READ) == 0;
     task.identity.store((task.initiator_task_tag & 0xffff0000u) | (m_index + 1),
                         std::memory_order_relaxed);
-    return 0;
+    task.stirred = true;
+    return watch_tasks(m_last_received_ms);
 }
 
 uint32_t Connection::handle_reassign_response() {
@@ -148,6 +151,7 @@ uint32_t Connection::handle_reassign_response() {
             }
             task.data_end = 0;
             task.reassignable = false;
+            task.stirred = true;
             queue_first(task);
             return wants;
         case k_task_still_allegiant:

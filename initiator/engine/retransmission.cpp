@@ -18,6 +18,7 @@ namespace {
 
 constexpr uint32_t k_resend_timeout_ms = 3000;
 constexpr uint32_t k_requests_max = 3;
+constexpr uint8_t k_retries_max = 8;  // noise that takes so many in a row is none
 constexpr uint32_t k_gap_check_ms = 2000;
 constexpr uint32_t k_reassign_timeout_ms = 5000;
 
@@ -230,7 +231,12 @@ uint32_t Connection::ask_again(uint64_t now_ms) {
         m_resent_deadline_ms = HAWSER_NEVER;
         return HAWSER_WANT_TIMEOUT;
     }
-    if (++m_requests_made >= k_requests_max) return fail(HAWSER_ERROR_SNACK_TIMEOUT);
+    if (++m_requests_made >= k_requests_max) {
+        // Whose status counts data that the target does not give, again and again, is its own loss.
+        Task* task = m_active.first();
+        while (task != nullptr && !task->status_held) task = task->link.next;
+        return blame(task, HAWSER_ERROR_SNACK_TIMEOUT);
+    }
     m_status_snack = m_statuses.first_hole();
     for (Task* task = m_active.first(); task != nullptr; task = task->link.next) {
         if (!task->data_requested) continue;
@@ -275,6 +281,7 @@ uint32_t Connection::check_command_gap(uint64_t now_ms) {
 uint32_t Connection::retry_command(Task& task) {
     task.retry_wanted = m_transmit_task == &task;
     if (task.retry_wanted) return 0;  // after the PDU that is half in the socket: finish_data()
+    if (++task.retries > k_retries_max) return fail(HAWSER_ERROR_COMMAND_NOT_TAKEN);
     drop_sequences(task);
     forget_snacks(task);
     task.data_end = 0;
@@ -305,7 +312,7 @@ uint32_t Connection::handle_recoverable_reject(const wire::Reject& reject) {
         release_status(*task);
         return complete(*task, {.response = HAWSER_RESPONSE_DATA_LOST});
     }
-    return fail(HAWSER_ERROR_REJECTED, reject.reason);
+    return refuse_rejected(reject);
 }
 
 uint64_t Connection::recovery_deadline() const {

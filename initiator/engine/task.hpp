@@ -68,6 +68,7 @@ struct Task {
     // beyond it is dropped until then (the target sends it again, in order).
     TaskPlace place = TaskPlace::Pending;
     bool retry_wanted = false;
+    uint8_t retries = 0;          // of the command, under its CmdSN
     bool numbered = false;        // cmd_sn is this task's, whatever connection carries it
     bool data_requested = false;  // a SNACK for its data is out
     bool any_r2t_sn = false;      // reassigned: the next R2T tells where its numbers go on
@@ -86,6 +87,11 @@ struct Task {
     uint32_t nexus = 0;    // the session's epoch in which it got its CmdSN
     uint32_t carrier = 0;  // index of the connection that carried it
     bool reassignable = false;
+
+    // The ladder of connection_overdue.cpp.
+    bool stirred = false;  // something of it came or went since the last look
+    uint8_t rung = 0;      // HAWSER_RUNG_*: how far it has climbed in this nexus
+    uint64_t silent_since_ms = 0;
 
     // For the host, when it comes back parked.
     bool sent = false;
@@ -111,6 +117,7 @@ inline constexpr uint32_t k_management_tag = 0xf400;
 inline constexpr uint32_t k_reassign_tag = 0xf500;
 inline constexpr uint32_t k_recover_tag = 0xf600;
 inline constexpr uint32_t k_text_tag = 0xf700;
+inline constexpr uint32_t k_overdue_tag = 0xf800;
 static_assert(HAWSER_QUEUE_DEPTH_MAX <= k_reserved_tags);
 
 }  // namespace hawser

@@ -111,6 +111,13 @@ void Connection::append_management() {
                     one ? management.task_cmd_sn : wire::CmdSn{}, 0);
 }
 
+// The ladder's function is over, so that the host's may go; its time begins here.
+uint32_t Connection::release_management(uint64_t now_ms) {
+    if (!m_management.wanted) return 0;
+    m_management.deadline_ms = now_ms + timeout_of(m_shared->options, m_management.scope.function);
+    return HAWSER_WANT_TRANSMIT | HAWSER_WANT_TIMEOUT;
+}
+
 uint32_t Connection::end_management(uint32_t error, uint8_t response) {
     m_management.wanted = false;
     m_management.outstanding = false;
@@ -137,9 +144,17 @@ uint32_t Connection::handle_management_response() {
     const auto& response = header_as<wire::TaskManagementResponse>();
     const uint32_t itt = response.initiator_task_tag.get();
     if ((itt & 0xffff) == (k_reassign_tag | m_index)) return handle_reassign_response();
+    if (awaits_ladder(itt)) {
+        const uint32_t wants = take_window();
+        return wants | answer_ladder(response.response);
+    }
     const bool awaited = awaits_management(itt);
     // One that comes after its time is discarded, RFC 7143 4.2.3.3 c.
     const bool late = m_management.overdue != 0 && (itt & 0xffff) == (k_management_tag | m_index);
+    if (m_ladder.late != 0 && (itt & 0xffff) == (k_overdue_tag | m_index)) {
+        m_ladder.late--;
+        return take_window();
+    }
     if (!awaited && !late) return fail(HAWSER_ERROR_UNEXPECTED_OPCODE, response.opcode);
     const uint32_t wants = take_window();
     if (awaited) return wants | answer_management(response.response);

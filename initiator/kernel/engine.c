@@ -9,6 +9,7 @@
 #include "../engine/chap.cpp"
 #include "../engine/connection.cpp"
 #include "../engine/connection_control.cpp"
+#include "../engine/connection_overdue.cpp"
 #include "../engine/connection_receive.cpp"
 #include "../engine/connection_text.cpp"
 #include "../engine/connection_transmit.cpp"

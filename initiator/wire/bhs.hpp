@@ -423,6 +423,9 @@ struct Reject {
     // 11.17.1
     static constexpr uint8_t k_data_digest_error = 2;
     static constexpr uint8_t k_snack_reject = 3;
+    static constexpr uint8_t k_too_many_immediate = 6;
+    static constexpr uint8_t k_out_of_resources = 10;
+    static constexpr uint8_t k_waiting_for_logout = 12;
 };
 static_assert(sizeof(Reject) == k_bhs_bytes);
 

@@ -57,20 +57,15 @@ public:
         buffers.resize(options.queue_depth);
     }
 
-    void logout() {
-        note(hawser_session_logout(session, now_ms));
-        run();
-    }
-    void abandon() {
-        note(hawser_session_abandon(session, now_ms));
+    void logout() { act(hawser_session_logout(session, now_ms)); }
+    void abandon() { act(hawser_session_abandon(session, now_ms)); }
+    void act(uint32_t wants) {
+        note(wants);
         run();
     }
 
     // The session logs in, all of it.
-    void start() {
-        note(hawser_session_start(session, now_ms));
-        run();
-    }
+    void start() { act(hawser_session_start(session, now_ms)); }
 
     // Until nothing moves any more.
     void run() {
@@ -136,17 +131,14 @@ public:
     }
     // What TCP would tell of a side.
     void unacknowledged(uint32_t index, uint64_t since_ms) {
-        note_connection(
-            index, hawser_connection_handle_unacknowledged(sides[index].connection, since_ms));
+        note_connection(index,
+                        hawser_connection_handle_unacknowledged(sides[index].connection, since_ms));
     }
     void taken_in(uint32_t index) {
         note_connection(index, hawser_connection_handle_taken_in(sides[index].connection));
         run();
     }
-    void reinstate() {
-        note(hawser_session_reinstate(session, now_ms));
-        run();
-    }
+    void reinstate() { act(hawser_session_reinstate(session, now_ms)); }
     // Where the last CONNECT of a connection went: "10.0.1.2:3260".
     std::string place_of(uint32_t index) const {
         char out[64] = "nowhere";
@@ -215,6 +207,8 @@ public:
     std::map<uint32_t, hawser_command> in_use;
     std::vector<Done> done;
     std::vector<hawser_managed> managed;  // results of task management
+    std::vector<hawser_overdue> overdue;  // rungs that were told
+    std::map<uint32_t, uint32_t> blamed;  // errors of parked commands, by tag
     std::vector<uint32_t> parked;
     std::set<uint32_t> came_back;  // parked once, and not submitted since
     std::vector<hawser_report> reports;
@@ -251,6 +245,7 @@ private:
         if (wants & HAWSER_WANT_COMPLETION) side.completion_due = true;
         if (wants & HAWSER_WANT_REPORT) side.report_due = true;
         if (wants & HAWSER_WANT_MANAGED) side.managed_due = true;
+        if (wants & HAWSER_WANT_OVERDUE) take_overdue(side.connection);
         if ((wants & HAWSER_WANT_TAKE_IN) && !side.late) taken_in(index);
         if (wants & HAWSER_WANT_TIMEOUT)
             side.deadline_ms = hawser_connection_poll_timeout(side.connection);
@@ -261,6 +256,11 @@ private:
             sides[i].transmit_due = true;
             sides[i].deadline_ms = hawser_connection_poll_timeout(sides[i].connection);
         }
+    }
+
+    void take_overdue(hawser_connection* connection) {
+        for (hawser_overdue one; hawser_connection_poll_overdue(connection, &one);)
+            overdue.push_back(one);
     }
 
     void answer_chap(uint32_t index) {
@@ -432,13 +432,10 @@ private:
 
     uint32_t place(uint32_t index, const Bytes& chunk, uint32_t used) {
         hawser_placement where;
-        if (!hawser_connection_poll_placement(sides[index].connection, &where)) {
-            return 0;
-        }
+        if (!hawser_connection_poll_placement(sides[index].connection, &where)) return 0;
         REQUIRE(in_use.count(where.tag));
         REQUIRE(uint64_t{where.offset} + where.length <= buffers[where.tag].size());
         uint32_t length = std::min(where.length, static_cast<uint32_t>(chunk.size()) - used);
-        if (!length) return 0;
         std::memcpy(buffers[where.tag].data() + where.offset, chunk.data() + used, length);
         if (where.digest)
             hawser_connection_digest_placed(sides[index].connection, chunk.data() + used, length);
@@ -474,6 +471,7 @@ private:
             REQUIRE(in_use.count(one.tag));
             parked.push_back(one.tag);
             came_back.insert(one.tag);
+            blamed[one.tag] = one.error;
         }
         for (hawser_report report; hawser_connection_poll_report(side.connection, &report);) {
             reports.push_back(report);
