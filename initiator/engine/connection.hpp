@@ -134,6 +134,7 @@ private:
     bool owes_data(const Task& task) const;
     bool follows_answered(const Task& task) const;
     void note_answered(const Task& task);
+    static void carry_silence_on(Task& task, uint64_t now_ms);
     uint64_t overdue_deadline() const;
     uint32_t handle_overdue_timeout(uint64_t now_ms);
     bool is_overdue(const Task& task, uint64_t now_ms) const;

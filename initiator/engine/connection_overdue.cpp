@@ -50,6 +50,16 @@ void Connection::note_answered(const Task& task) {
     m_answered_cmd_sn = task.cmd_sn;
 }
 
+// On another connection, where the target has taken it over, it keeps the time that it has waited;
+// a little is left to it in any case.
+void Connection::carry_silence_on(Task& task, uint64_t now_ms) {
+    const uint32_t timeout_ms = task.command.timeout_ms;
+    if (task.rung == HAWSER_RUNG_CONNECTION || timeout_ms <= k_second_silence_ms)
+        task.silent_since_ms = now_ms;
+    else if (task.silent_since_ms + timeout_ms < now_ms + k_second_silence_ms)
+        task.silent_since_ms = now_ms + k_second_silence_ms - timeout_ms;
+}
+
 uint64_t Connection::overdue_deadline() const {
     if (!accepts()) return HAWSER_NEVER;
     return m_ladder.is_busy() && m_ladder.deadline_ms < m_look_ms ? m_ladder.deadline_ms

@@ -123,7 +123,7 @@ uint32_t Connection::begin_reassigned(Task& task) {
     task.any_r2t_sn = (task.command.direction & HAWSER_DATA_READ) == 0;
     task.identity.store((task.initiator_task_tag & 0xffff0000u) | (m_index + 1),
                         std::memory_order_relaxed);
-    task.stirred = true;
+    carry_silence_on(task, m_last_received_ms);
     return watch_tasks(m_last_received_ms);
 }
 

@@ -79,9 +79,9 @@ private:
         uint32_t remover = 0;                // Removing: who asks for it
         uint64_t recover_ms = HAWSER_NEVER;  // not before: Time2Wait
         uint64_t retain_ms = HAWSER_NEVER;   // not after: Time2Retain
-        bool enabled = false;           // one of those that are to be open
-        bool retiring = false;          // in a Logout of its own, the session runs on
-        uint32_t home = 0;              // the portal that it begins with
+        bool enabled = false;                // one of those that are to be open
+        bool retiring = false;               // in a Logout of its own, the session runs on
+        uint32_t home = 0;                   // the portal that it begins with
         hawser_portal redirect{};       // where the target sends this login; family 0: nowhere else
         uint32_t redirects = 0;         // in a row
         bool following = false;         // the redirect is to be followed when the socket is closed
@@ -160,7 +160,7 @@ private:
     uint16_t m_target_portal_group_tag = 0;
     hawser_keys m_keys{};
     uint32_t m_reinstatements = 0;
-    uint32_t m_recoveries = 0;    // of connections, at ErrorRecoveryLevel 2
+    uint32_t m_recoveries = 0;  // of connections, at ErrorRecoveryLevel 2
     uint32_t m_recoveries_in_a_row = 0;
     uint64_t m_recovered_ms = 0;  // the last one
     uint64_t m_logged_in_ms = 0;  // the last leading login

@@ -112,6 +112,7 @@ void StreamHost::submit(Input& input, uint32_t index) {
     task.command.length = task.command.direction == HAWSER_DATA_NONE ? 0 : k_lengths[what >> 2 & 7];
     task.command.task_attribute = 1;
     task.command.lun[1] = what >> 6 & 1;
+    task.command.timeout_ms = what & 0x20 ? 3000 : 0;
     task.command.cdb_length = what & 0x80 ? 17 + what % 16 : 10;
     task.buffer.assign(task.command.length, 0xee);
     task.placed.assign(task.command.length, false);

@@ -86,6 +86,7 @@ private:
     // stream_rules.cpp: what has to hold
     void after(uint32_t index, uint32_t wants);
     void take_completions(uint32_t index, bool told);
+    void take_overdue(uint32_t index, bool told);
     void take_parked(uint32_t index);
     void take_managed(uint32_t index, bool told);
     void take_reports(uint32_t index, bool told);

@@ -34,6 +34,7 @@ void StreamHost::after(uint32_t index, uint32_t wants) {
             if (waiters & (1u << i)) m_sides[i].armed = true;
         }
     }
+    take_overdue(index, wants & HAWSER_WANT_OVERDUE);
     take_completions(index, wants & HAWSER_WANT_COMPLETION);
     take_parked(index);
     take_managed(index, wants & HAWSER_WANT_MANAGED);
@@ -79,6 +80,19 @@ void StreamHost::take_managed(uint32_t index, bool told) {
     }
 }
 
+// The ladder's rungs; the first of them is a function that nobody else asked for.
+void StreamHost::take_overdue(uint32_t index, bool told) {
+    hawser_overdue overdue{};
+    while (hawser_connection_poll_overdue(m_sides[index].connection, &overdue)) {
+        FUZZ_CHECK(told, "a rung is announced");
+        const HostTask& task = m_tasks.at(overdue.tag);
+        FUZZ_CHECK(task.live && task.index == index, "only an own task is overdue");
+        FUZZ_CHECK(task.command.timeout_ms != 0, "only one that has a timeout");
+        FUZZ_CHECK(overdue.rung != HAWSER_RUNG_SESSION || m_variant->level == 2, "at level 2");
+        m_managed |= overdue.rung == HAWSER_RUNG_ABORT;
+    }
+}
+
 void StreamHost::take_parked(uint32_t index) {
     hawser_parked parked{};
     while (hawser_connection_poll_parked(m_sides[index].connection, &parked)) {
@@ -86,6 +100,8 @@ void StreamHost::take_parked(uint32_t index) {
         HostTask& task = m_tasks.at(tag);
         FUZZ_CHECK(!m_sides[index].open, "tasks park when the socket is closed");
         FUZZ_CHECK(task.live && task.index == index, "a task parks once, where it went");
+        FUZZ_CHECK(parked.error == HAWSER_ERROR_NONE || parked.sent,
+                   "only what was sent is blamed");
         forget(tag);
     }
 }

@@ -87,7 +87,7 @@ void Simulation::fault_of_target() {
     };
     // Where noise is all there is: nothing that ends a connection.
     const bool gentle = m_scenario.diet == Diet::NoiseOnly;
-    switch (gentle ? random.between(2, 4) : random.next() % 6) {
+    switch (gentle ? random.between(2, 4) : random.next() % 8) {
         case 0: {
             count("target restarts");
             m_target.restart();
@@ -112,10 +112,34 @@ void Simulation::fault_of_target() {
             count("ping");
             if (connection != nullptr) connection->ping();
             return;
+        case 6:
+            return m_scenario.lun_goes ? take_lun_away(duration_us) : void();
+        case 7:
+            return m_scenario.disk_changes ? change_disk(duration_us) : void();
         default:
             count("asynchronous message");
             if (connection != nullptr) say_async(*connection);
     }
+}
+
+// Unmapped at the target, while the session goes on; its first commands after that are told so.
+void Simulation::take_lun_away(uint64_t duration_us) {
+    m_world.counts["fault: the LUN is gone for a while"]++;
+    m_world.log("fault: the LUN is gone");
+    m_target.lun_gone = true;
+    m_world.after(duration_us, [this] {
+        m_target.lun_gone = false;
+        m_target.attention_us = m_world.now_us() + 2000;
+    });
+}
+
+// A new session finds another disk under the same name, and later the right one again.
+void Simulation::change_disk(uint64_t duration_us) {
+    m_world.counts["fault: another disk for a while"]++;
+    m_world.log("fault: another disk");
+    m_target.restart();
+    m_target.foreign = true;
+    m_world.after(duration_us, [this] { m_target.foreign = false; });
 }
 
 // RFC 7143 11.9.1, and what a target does after saying so.

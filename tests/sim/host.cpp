@@ -24,6 +24,7 @@ Host::Host(World& world, Network& network, Workload& workload, const Scenario& s
         HAWSER_ERROR_NONE)
         throw std::invalid_argument(reason);
     if (scenario.before_wrap != 0) m_options.first_cmd_sn = 0u - scenario.before_wrap;
+    if (scenario.canary == Canary::LongAbort) m_options.abort_timeout_ms = 60000;
     const uint64_t bytes = (hawser_session_bytes(&m_options) + 63) / 64 * 64;
     m_memory.reset(static_cast<uint8_t*>(std::aligned_alloc(64, bytes)));
     std::memset(m_memory.get(), 0, bytes);
@@ -105,6 +106,7 @@ void Host::connect(const hawser_order& order) {
     Port& port = *m_ports[order.index];
     m_world.require(port.link == nullptr, "a connection is opened once at a time");
     if (order.login.leading != 0) {
+        m_knows_disk = false;
         for (const auto& other : m_ports)
             m_world.require(other->link == nullptr, "a leading login waits for every close");
         if (m_scenario.canary != Canary::EarlyLogin)
@@ -129,6 +131,7 @@ void Host::pretend_removed(const hawser_order& order) {
 // What a mutation asked for, and nothing else.
 void Host::after(Port& port, uint32_t wants) {
     if (wants & HAWSER_WANT_COMPLETION) take_completions(port);
+    if (wants & HAWSER_WANT_OVERDUE) take_rungs(port);
     if (wants & HAWSER_WANT_CHAP) answer_chap(port);
     if (wants & HAWSER_WANT_MANAGED) take_managed(port);
     if (wants & HAWSER_WANT_TAKE_IN)

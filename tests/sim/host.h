@@ -24,6 +24,8 @@ public:
     void submit(std::unique_ptr<Operation> operation);
     // Ends a command that is under way, or all of them: somebody's patience is at its end.
     void manage();
+    // The target has lost a command, by its id.
+    void note_forgotten(uint32_t id);
     bool is_managing() const { return m_managing != 0 || m_escalates; }
 
     size_t unfinished() const;
@@ -86,6 +88,16 @@ private:
     void take_managed(Port& port);
     void take_aborted(std::unique_ptr<Operation> operation);
 
+    // host_answers.cpp: what is no GOOD, and who the disk is
+    void take_rungs(Port& port);
+    void take_refused(std::unique_ptr<Operation> operation, const hawser_completion& completion);
+    bool is_heedless(const hawser_completion& completion, uint32_t sense) const;
+    void check_bound(const Operation& operation);
+    bool is_given_up(Operation& operation, uint32_t error);
+    bool knows_disk();
+    void look_again();
+    void take_identity(const Operation& operation);
+
     // host_data.cpp: bytes and commands
     void arm(Port& port);
     void pump(Port& port);
@@ -118,6 +130,10 @@ private:
     bool m_lost = false;           // since the last leading login
     uint32_t m_time2wait_s = 0;
     uint32_t m_level = 0;  // ErrorRecoveryLevel, as agreed
+    uint32_t m_last_id = 0;
+    bool m_knows_disk = false;  // in this session
+    bool m_looks = false;       // an INQUIRY is under way
+    uint64_t m_pause_us = 0;    // until then no command is begun: the LUN is not there
     bool m_logout = false;
     uint8_t m_managing = 0;        // the function that is under way
     bool m_escalates = false;      // a reset has still to come

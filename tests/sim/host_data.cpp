@@ -41,9 +41,10 @@ Host::Port* Host::any_port() {
 // Commands go anywhere that takes them, as block layer queues would.
 void Host::dispatch() {
     while (!m_waiting.empty() && m_managing != HAWSER_FUNCTION_LOGICAL_UNIT_RESET) {
-        const auto free = std::find(m_tags.begin(), m_tags.end(), nullptr);
+        if (!knows_disk() || m_world.now_us() < m_pause_us) return;
+        const auto free = std::find(m_tags.begin(), m_tags.end() - 1, nullptr);
         Port* port = any_port();
-        if (free == m_tags.end() || port == nullptr) return;
+        if (free == m_tags.end() - 1 || port == nullptr) return;
         *free = std::move(m_waiting.front());
         m_waiting.pop_front();
         give(*port, static_cast<uint32_t>(free - m_tags.begin()));
@@ -52,7 +53,7 @@ void Host::dispatch() {
 
 // Those that came back: the control thread gives them out, once it knows of all that was reported.
 void Host::dispatch_parked() {
-    if (m_managing == HAWSER_FUNCTION_LOGICAL_UNIT_RESET) return;
+    if (m_managing == HAWSER_FUNCTION_LOGICAL_UNIT_RESET || !knows_disk()) return;
     while (!m_parked.empty() && m_reports.empty() && snapshot().state == HAWSER_SESSION_LOGGED_IN) {
         Port* port = any_port();
         if (port == nullptr) return;
@@ -72,6 +73,11 @@ void Host::give(Port& port, uint32_t tag) {
     const bool write = operation.kind == Operation::Kind::Write;
     if (operation.kind == Operation::Kind::Synchronize) {
         command.cdb[0] = 0x35;
+    } else if (operation.kind == Operation::Kind::Poison) {
+        command.cdb[0] = 0xc1;
+    } else if (operation.kind == Operation::Kind::Inquire) {
+        command.direction = HAWSER_DATA_READ;
+        command.cdb[0] = 0x12;
     } else {
         command.direction = write ? HAWSER_DATA_WRITE : HAWSER_DATA_READ;
         command.cdb[0] = write ? 0x2a : 0x28;
@@ -84,6 +90,11 @@ void Host::give(Port& port, uint32_t tag) {
         command.cdb[2 + i] = static_cast<uint8_t>(operation.first >> (24 - 8 * i));
     command.cdb[8] = static_cast<uint8_t>(operation.count);
     operation.attempts++;
+    command.cdb[6] = static_cast<uint8_t>(std::min(operation.attempts, 255u));
+    if (operation.id == 0) operation.id = ++m_last_id;
+    for (int i = 0; i < 4; i++)
+        command.cdb[12 + i] = static_cast<uint8_t>(operation.id >> (24 - 8 * i));
+    if (m_scenario.canary != Canary::NoLadder) command.timeout_ms = m_scenario.timeout_ms;
     operation.home = port.index;
     after(port, start_or_resume(port, command, operation));
 }
@@ -152,7 +163,8 @@ uint32_t Host::place(Port& port, const Bytes& bytes, uint32_t used) {
     hawser_placement where{};
     if (!hawser_connection_poll_placement(port.connection, &where)) return 0;
     const auto& operation = m_tags.at(where.tag);
-    m_world.require(operation != nullptr && operation->kind == Operation::Kind::Read,
+    m_world.require(operation != nullptr && (operation->kind == Operation::Kind::Read ||
+                                             operation->kind == Operation::Kind::Inquire),
                     "only a live read is written");
     m_world.require(uint64_t{where.offset} + where.length <= operation->buffer.size(),
                     "a placement lies in its buffer");
@@ -200,14 +212,13 @@ void Host::complete(const hawser_completion& completion) {
     m_world.require(!operation->parked, "a task that came back does not complete");
     if (completion.aborted != 0) return take_aborted(std::move(operation));
     operation->doomed = false;
-    if (completion.response != 0 || completion.status != 0) {
-        m_world.counts["commands refused and sent again"]++;
-        m_waiting.push_back(std::move(operation));
-        return;
-    }
+    if (completion.response != 0 || completion.status != 0)
+        return take_refused(std::move(operation), completion);
     m_world.require(completion.residual == 0, "GOOD is whole");
     m_world.log(fmt::format("done {} {}+{} version {}", static_cast<int>(operation->kind),
                             operation->first, operation->count, operation->version));
+    if (operation->kind == Operation::Kind::Inquire) return take_identity(*operation);
+    check_bound(*operation);
     m_longest_us = std::max(m_longest_us, m_world.now_us() - operation->started_us);
     m_workload.succeed(*operation);
 }
@@ -220,6 +231,10 @@ void Host::take_parked(Port& port) {
         m_world.require(operation != nullptr && !operation->parked, "a task parks once");
         operation->parked = true;
         m_world.counts["commands parked"]++;
+        if (is_given_up(*operation, parked.error)) {
+            m_tags[tag].reset();
+            continue;
+        }
         if (m_scenario.canary == Canary::LostWrite && operation->kind == Operation::Kind::Write) {
             m_workload.succeed(*operation);
             m_tags[tag].reset();

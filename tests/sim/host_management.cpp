@@ -105,6 +105,7 @@ void Host::take_aborted(std::unique_ptr<Operation> operation) {
     m_world.counts["task management: commands aborted"]++;
     if (m_scenario.canary == Canary::AbortedDone && operation->kind == Operation::Kind::Write)
         return m_workload.succeed(*operation);
+    if (operation->kind == Operation::Kind::Inquire) return look_again();
     m_waiting.push_back(std::move(operation));
 }
 

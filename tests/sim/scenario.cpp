@@ -12,11 +12,12 @@ namespace hawser::sim {
 
 Canary canary_of(const std::string& name) {
     constexpr Canary k_values[] = {
-        Canary::LateWrite,    Canary::LostWrite,   Canary::ForgottenTask, Canary::StaleWindow,
-        Canary::EarlyLogin,   Canary::Deaf,        Canary::WrongPlace,    Canary::ForgottenNexus,
-        Canary::UnheardSnack, Canary::EagerStatus, Canary::HastyReassign, Canary::HastyWait,
-        Canary::HiddenDamage, Canary::WrongSecret, Canary::PlainNumbers,  Canary::AbortedDone,
-        Canary::LateAbort};
+        Canary::LateWrite,    Canary::LostWrite,     Canary::ForgottenTask, Canary::StaleWindow,
+        Canary::EarlyLogin,   Canary::Deaf,          Canary::WrongPlace,    Canary::ForgottenNexus,
+        Canary::UnheardSnack, Canary::EagerStatus,   Canary::HastyReassign, Canary::HastyWait,
+        Canary::HiddenDamage, Canary::WrongSecret,   Canary::PlainNumbers,  Canary::AbortedDone,
+        Canary::LateAbort,    Canary::NoLadder,      Canary::LongAbort,     Canary::EndlessResend,
+        Canary::BusyDone,     Canary::AttentionDone, Canary::GoneDone,      Canary::UnseenDisk};
     for (size_t i = 0; i < std::size(k_canaries); i++) {
         if (name == k_canaries[i]) return k_values[i];
     }
@@ -55,6 +56,34 @@ Scenario::Scenario(Random& random) {
     blocks = static_cast<uint32_t>(random.between(8, 64));
     choose_recovery(random);
     choose_more(random);
+    choose_strange(random);
+}
+
+// Where one level has to mend all by itself, the target is not strange beside.
+void Scenario::choose_strange(Random& random) {
+    constexpr uint32_t k_timeouts_ms[] = {3000, 8000, 30000};
+    constexpr Forgetting k_forgetting[] = {Forgetting::Answered, Forgetting::Refused,
+                                           Forgetting::Silent};
+    if (diet != Diet::Everything) return;
+    attends = random.chance(40);
+    if (random.chance(40)) {
+        forgets = static_cast<uint32_t>(random.between(1, 20));
+        forgetting = random.pick(k_forgetting);
+        timeout_ms = random.pick(k_timeouts_ms);
+        calm = random.chance(40);
+    }
+    if (calm) {
+        // No command takes as long as that otherwise.
+        timeout_ms = std::max(timeout_ms, uint32_t{8000});
+        fault_every_us = manage_every_us = 0;
+        defect = Defect::None;
+        time2retain_s = 60;
+        return;
+    }
+    rejects = random.chance(20) ? static_cast<uint32_t>(random.between(1, 5)) : 0;
+    poisons = random.chance(15);
+    lun_goes = random.chance(30);
+    disk_changes = random.chance(30);
 }
 
 void Scenario::choose_more(Random& random) {
@@ -95,7 +124,7 @@ std::string Scenario::option_line() const {
     std::string line = "target=iqn.a:disk initiator=iqn.a:node timeout=3600";
     for (uint32_t i = 0; i < portals; i++) line += fmt::format(" portal=10.0.{}.2", i + 1);
     line += fmt::format(" connections={} queue_depth={} MaxRecvDataSegmentLength={}", connections,
-                        queue_depth, initiator_segment);
+                        queue_depth + 1, initiator_segment);  // one is for who the disk is
     line += fmt::format(" MaxOutstandingR2T={}", offered_level != 0 ? 1 : max_outstanding_r2t);
     line += fmt::format(" ErrorRecoveryLevel={} DefaultTime2Retain=60", offered_level);
     if (header_digest) line += " HeaderDigest=CRC32C,None";

@@ -30,13 +30,21 @@ enum class Canary {
     PlainNumbers,    // target: MaxCmdSN stands still before the wrap
     AbortedDone,     // host: a write that was aborted is called done
     LateAbort,       // target: what is in the backend lands after its abort was answered
+    NoLadder,        // host: no command has a timeout
+    LongAbort,       // host: an unanswered ABORT TASK is waited for a minute
+    EndlessResend,   // host: a command that costs its connection is sent again for ever
+    BusyDone,        // host: a write that was answered BUSY or TASK SET FULL is called done
+    AttentionDone,   // host: one that was answered UNIT ATTENTION is called done
+    GoneDone,        // host: one that the target has no LUN for is called done
+    UnseenDisk,      // host: nobody looks who the disk is after a login
 };
 Canary canary_of(const std::string& name);
 inline constexpr const char* k_canaries[] = {
-    "late-write",     "lost-write",  "forgotten-task",  "stale-window",  "early-login",
-    "deaf",           "wrong-place", "forgotten-nexus", "unheard-snack", "eager-status",
-    "hasty-reassign", "hasty-wait",  "hidden-damage",   "wrong-secret",  "plain-numbers",
-    "aborted-done",   "late-abort"};
+    "late-write",     "lost-write",     "forgotten-task",  "stale-window",  "early-login",
+    "deaf",           "wrong-place",    "forgotten-nexus", "unheard-snack", "eager-status",
+    "hasty-reassign", "hasty-wait",     "hidden-damage",   "wrong-secret",  "plain-numbers",
+    "aborted-done",   "late-abort",     "no-ladder",       "long-abort",    "endless-resend",
+    "busy-done",      "attention-done", "gone-done",       "unseen-disk"};
 
 // How a target deals with the connections of a session of which one is lost.
 enum class Manners {
@@ -57,6 +65,9 @@ enum class Defect {
     NoTime2Wait,       // a Logout for recovery says Time2Wait 0, whatever was agreed
 };
 
+// What becomes of the ABORT TASK of a task that the target has forgotten.
+enum class Forgetting { Answered, Refused, Silent };
+
 // Faults of one kind only, which the level agreed has to mend by itself.
 enum class Diet { Everything, NoiseOnly, ResetsOnly };
 
@@ -65,6 +76,7 @@ struct Scenario {
     std::string option_line() const;
     void choose_recovery(Random& random);
     void choose_more(Random& random);
+    void choose_strange(Random& random);
 
     Manners manners;
     Canary canary = Canary::None;
@@ -102,6 +114,16 @@ struct Scenario {
     uint64_t manage_every_us;  // on average: the host ends tasks; 0: never
     uint64_t busy_us;          // of load and faults; then peace
     uint32_t blocks;
+    uint32_t timeout_ms = 30000;  // of each command
+    // What a strange target does.
+    uint32_t forgets = 0;  // of a thousand commands
+    Forgetting forgetting = Forgetting::Answered;
+    bool calm = false;          // forgotten commands are all that goes wrong: they have their bound
+    uint32_t rejects = 0;       // of a thousand commands, each of them legal
+    bool poisons = false;       // now and then a command that it always rejects
+    bool attends = false;       // UNIT ATTENTION now and then
+    bool lun_goes = false;      // and comes back
+    bool disk_changes = false;  // another one is there for a while
 };
 
 }  // namespace hawser::sim

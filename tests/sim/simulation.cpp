@@ -53,6 +53,7 @@ Simulation::Simulation(uint64_t seed, Canary canary, bool verbose)
     m_target.watch = [this](uint32_t block, const uint8_t* bytes, bool lands) {
         m_workload.check_write(block, bytes, lands);
     };
+    m_target.forgot = [this](uint32_t id) { m_host.note_forgotten(id); };
 }
 
 Outcome Simulation::run() {
@@ -120,6 +121,7 @@ void Simulation::run_all() {
     m_target.shut_window(false);
     m_target.busy_until_us = 0;
     m_target.noise = Noise::None;
+    m_target.strange = m_target.lun_gone = m_target.foreign = false;
     m_world.log("peace");
     wait_for("every command is answered", k_bound_us, [this] { return m_host.unfinished() == 0; });
     wait_for("every function is answered", k_bound_us, [this] { return !m_host.is_managing(); });

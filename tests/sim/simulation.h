@@ -34,6 +34,8 @@ private:
     void fault_of_link();
     void fault_of_target();
     void fault_of_noise();
+    void take_lun_away(uint64_t duration_us);
+    void change_disk(uint64_t duration_us);
     void say_async(TargetConnection& connection);
     void pings();
     void manage();

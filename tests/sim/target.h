@@ -21,7 +21,7 @@
 // The rooms: target.cpp (all of it), target_connection.cpp (numbers, NOP, Logout, the end),
 // target_login.cpp, target_commands.cpp (SCSI), target_data.cpp (what goes over the wire for it),
 // target_wire.cpp (framing, digests, noise), target_recovery.cpp (levels 1 and 2),
-// target_management.cpp (what ends tasks).
+// target_management.cpp (what ends tasks), target_strange.cpp (what it should not do).
 
 #pragma once
 
@@ -67,6 +67,9 @@ struct Burst {
     uint64_t touched_us;
 };
 
+// When a task will be forgotten: before its data, before it is carried out, after it.
+enum class Forgets { Never, AtOnce, WithData, Done };
+
 struct TargetTask {
     wire::ScsiCommand command;
     TargetConnection* connection = nullptr;  // its allegiance; none while it waits for another
@@ -87,6 +90,9 @@ struct TargetTask {
     uint32_t landings = 0;            // still to come
     // what it came to
     uint8_t status = 0;
+    uint32_t sense = 0;  // key, ASC, ASCQ
+    Forgets forgets = Forgets::Never;
+    bool forgotten = false;
     Bytes read;
     bool answered = false;
     uint32_t stat_sn = 0;
@@ -99,6 +105,7 @@ struct TargetTask {
 
     uint32_t itt() const { return command.initiator_task_tag.get(); }
     bool is_write() const { return command.flags & wire::ScsiCommand::k_write; }
+    bool is_inquiry() const { return command.cdb[0] == 0x12; }
     bool is_read() const { return command.flags & wire::ScsiCommand::k_read; }
 };
 
@@ -193,12 +200,16 @@ public:
     void abort(const std::shared_ptr<TargetTask>& task);
     void answer_management(uint32_t itt, uint8_t response);
 
+    // target_strange.cpp
+    bool rejects_command(const Pdu& pdu);
+    void abort_forgotten(const std::shared_ptr<TargetTask>& task, uint32_t function_itt);
+
     // target_recovery.cpp
     void take_snack(const Pdu& pdu);
     void snack_data(const wire::Snack& snack);
     void snack_status(const wire::Snack& snack);
     void snack_acknowledge(const wire::Snack& snack);
-    void reject(const Pdu& pdu);
+    void reject(const Pdu& pdu, uint8_t reason);
     uint8_t remove_for_recovery(uint16_t of);
     void take_reassign(const Pdu& pdu);
     uint8_t reassign(const wire::TaskManagementRequest& request,
@@ -265,6 +276,11 @@ public:
     void land_block(const TargetTask& task, uint32_t i);
     void land(const std::shared_ptr<TargetTask>& task);
     void finish(const std::shared_ptr<TargetTask>& task);
+    // target_strange.cpp
+    Forgets choose_forgetting(const TargetTask& task);
+    bool forget(TargetTask& task, Forgets when);
+    bool refuses(TargetTask& task);
+
     // target_recovery.cpp
     void end_suspended(TargetSession& session, uint64_t linger_us);
     void expire(TargetSession& session, uint16_t cid);
@@ -280,6 +296,12 @@ public:
     uint64_t busy_until_us = 0;
     Noise noise = Noise::None;
     uint32_t noise_percent = 0;
+    bool strange = true;  // until peace comes
+    bool lun_gone = false;
+    bool foreign = false;       // another disk is there
+    uint64_t attention_us = 0;  // until then commands are answered UNIT ATTENTION
+    // A command was forgotten: its id.
+    std::function<void(uint32_t id)> forgot;
     // A block of a write begins, or lands.
     std::function<void(uint32_t block, const uint8_t* bytes, bool lands)> watch;
 };

@@ -81,6 +81,7 @@ void TargetConnection::take_command(const Pdu& pdu) {
         // rule 14
         world.require(final && immediate == 0, "only a write has data");
     }
+    task->forgets = target.choose_forgetting(*task);
     tasks[itt] = task;
     session->early[cmd_sn] = task;
     if (task->unsolicited) {
@@ -111,18 +112,16 @@ void TargetConnection::order_commands() {
 // What a task needs next: more data, or the disk.
 void TargetConnection::proceed(const std::shared_ptr<TargetTask>& task) {
     if (!task->ordered || task->executing || task->gone) return;
+    if (target.forget(*task, Forgets::AtOnce)) return;
     if (task->is_write() && task->received < task->data.size()) return ask(task);
     target.execute(task);
 }
 
 void Target::execute(const std::shared_ptr<TargetTask>& task) {
+    if (forget(*task, Forgets::WithData)) return;
     task->executing = true;
     task->bursts.clear();
-    // Now and then a target has too much to do, or the wrong moment.
-    if (world.random.chance(1)) {
-        task->status = world.random.chance(50) ? 0x08 : 0x28;
-        return world.after(100, [this, task] { finish(task); });
-    }
+    if (refuses(*task)) return world.after(100, [this, task] { finish(task); });
     const bool slow = world.random.chance(5);
     const uint64_t most = slow ? scenario.slow_backend_us : scenario.backend_us;
     const uint64_t delay = world.random.between(1, most);
@@ -148,9 +147,11 @@ void Target::land(const std::shared_ptr<TargetTask>& task) {
 
 // It is carried out; whoever has it now says so.
 void Target::finish(const std::shared_ptr<TargetTask>& task) {
-    if (task->gone) return;
+    if (task->gone || forget(*task, Forgets::Done)) return;
     task->finished = true;
-    if (task->is_read() && task->status == 0) {
+    if (task->is_inquiry() && task->status == 0) {
+        task->read.assign(task->command.expected_data_transfer_length.get(), foreign ? 2 : 1);
+    } else if (task->is_read() && task->status == 0) {
         const auto from = disk.begin() + static_cast<long>(block_of(*task)) * k_block_bytes;
         task->read = Bytes(from, from + task->command.expected_data_transfer_length.get());
     }

@@ -81,11 +81,11 @@ void TargetConnection::handle(const Pdu& pdu) {
     if (lost && kind != wire::Opcode::DataOut) return;
     if (!lost) check_numbers(pdu);
     const bool damaged = !lost && is_damaged(pdu);
-    if (damaged) reject(pdu);
+    if (damaged) reject(pdu, wire::Reject::k_data_digest_error);
     if (is_closed) return;
     switch (kind) {
         case wire::Opcode::ScsiCommand:
-            return damaged ? void() : take_command(pdu);
+            return damaged || rejects_command(pdu) ? void() : take_command(pdu);
         case wire::Opcode::DataOut:
             return take_data_out(pdu, lost, damaged);
         case wire::Opcode::NopOut:
@@ -202,7 +202,7 @@ void TargetConnection::finish_then_close(uint64_t delay_us) {
     closing = true;
     bool waits = false;
     for (const auto& [itt, task] : tasks)
-        waits = waits || (task->executing && !task->finished && !task->gone);
+        waits = waits || (task->executing && !task->finished && !task->gone && !task->forgotten);
     if (waits || delay_us != 0) {
         target.world.after(delay_us != 0 ? delay_us : 5000, [this] {
             if (!is_closed) finish_then_close(0);

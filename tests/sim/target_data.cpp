@@ -13,6 +13,19 @@ namespace {
 constexpr uint64_t k_data_patience_us = 1500000;
 constexpr uint32_t k_requests_max = 6;
 
+// SPC-4 4.5.3, in the fixed format, behind its length (11.4.7).
+Bytes sense_of(const TargetTask& task) {
+    if (task.status != 2) return {};
+    Bytes bytes(20);
+    bytes[1] = 18;
+    bytes[2] = 0x70;
+    bytes[4] = static_cast<uint8_t>(task.sense >> 16);
+    bytes[9] = 10;
+    bytes[14] = static_cast<uint8_t>(task.sense >> 8);
+    bytes[15] = static_cast<uint8_t>(task.sense);
+    return bytes;
+}
+
 }  // namespace
 
 void TargetConnection::send_r2t(const std::shared_ptr<TargetTask>& task, uint32_t offset,
@@ -201,7 +214,7 @@ void TargetConnection::give_status(TargetTask& task) {
     task.stat_sn = stat_sn;
     session->tags.erase(itt);
     if (level() == 0) task.gone = true;
-    send(pdu, true);
+    send(pdu, true, sense_of(task));
     if (level() == 0) tasks.erase(itt);
 }
 

@@ -27,7 +27,6 @@ void TargetConnection::take_management(const Pdu& pdu) {
     const uint8_t function = request.function & 0x7f;
     if (function == wire::TaskManagementRequest::k_task_reassign) return take_reassign(pdu);
     World& world = target.world;
-    world.require(target.scenario.manage_every_us != 0, "only functions that were asked for");
     world.require(request.opcode & wire::k_immediate, "a function is immediate");
     const bool one = function == HAWSER_FUNCTION_ABORT_TASK;
     world.require(one || function == HAWSER_FUNCTION_LOGICAL_UNIT_RESET,
@@ -52,6 +51,7 @@ void TargetConnection::take_abort(const wire::TaskManagementRequest& request) {
     const auto found = tasks.find(itt);
     if (found != tasks.end() && !found->second->answered) {
         const auto task = found->second;
+        if (task->forgotten) return abort_forgotten(task, tmf);
         world.require(task->command.cmd_sn.get() == ref_cmd_sn, "RefCmdSN is the task's CmdSN");
         abort(task);
         return answer_management(tmf, k_function_complete);

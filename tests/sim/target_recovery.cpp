@@ -97,9 +97,9 @@ void TargetConnection::snack_acknowledge(const wire::Snack& snack) {
 }
 
 // 7.8: the header tells which.
-void TargetConnection::reject(const Pdu& pdu) {
+void TargetConnection::reject(const Pdu& pdu, uint8_t reason) {
     wire::Reject answer;
-    answer.reason = wire::Reject::k_data_digest_error;
+    answer.reason = reason;
     rejected = true;
     send(answer, true, pdu.header);
 }
@@ -223,6 +223,12 @@ uint8_t TargetConnection::reassign(const wire::TaskManagementRequest& request,
                   "no TASK REASSIGN before Time2Wait");
     if (target.scenario.defect == Defect::SlowRelease && world.random.chance(60))
         return k_still_allegiant;
+    // One that it had forgotten before it may not know, or take and forget again.
+    if (found->forgotten && world.random.chance(50)) {
+        session->forget(*found);
+        session->suspended.erase(itt);
+        return k_task_does_not_exist;
+    }
     const bool unharmed = found->is_read() || !found->executing;
     if (target.scenario.defect == Defect::Forgetful && unharmed && world.random.chance(50)) {
         session->forget(*found);
@@ -249,6 +255,7 @@ void TargetConnection::resume(const std::shared_ptr<TargetTask>& task, uint32_t 
                              "ExpDataSN of a TASK REASSIGN is not before what was acknowledged");
         task->acknowledged = exp_data_sn;
     }
+    if (task->forgotten) return;
     if (task->finished) return answer(*task);
     if (task->executing) return;
     const auto missing = std::find(task->have.begin(), task->have.end(), uint8_t{0});

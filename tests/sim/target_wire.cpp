@@ -73,8 +73,7 @@ void TargetConnection::put(Pdu pdu, bool again) {
                      target.world.random.chance(target.noise_percent);
     const bool dropped = hit && target.noise == Noise::DropsOut && level() > 0;
     const bool header = hit && target.noise == Noise::DamagesHeader && header_digest;
-    const bool data = hit && target.noise == Noise::DamagesData && data_digest &&
-                      !pdu.data.empty();
+    const bool data = hit && target.noise == Noise::DamagesData && data_digest && !pdu.data.empty();
     if (logged_in) note(pdu, !dropped && !header && !data, again);
     if (dropped || header || data)
         target.world.log(fmt::format("target: connection {} loses opcode {:x} tag {:x} StatSN {}",

@@ -32,7 +32,7 @@ void fill(uint32_t block, uint64_t version, uint8_t* bytes) {
 }  // namespace
 
 Workload::Workload(World& world, const Scenario& scenario)
-    : m_world(world), m_blocks(scenario.blocks) {}
+    : m_world(world), m_blocks(scenario.blocks), m_poisons(scenario.poisons) {}
 
 void Workload::lock(const Operation& operation, bool in_use) {
     for (uint32_t i = operation.first; i < operation.first + operation.count; i++) {
@@ -47,6 +47,11 @@ std::unique_ptr<Operation> Workload::next() {
     operation->started_us = m_world.now_us();
     if (random.chance(3)) {
         operation->kind = Operation::Kind::Synchronize;
+        return operation;
+    }
+    if (m_poisons && !m_poisoned && random.next() % 1000 == 0) {
+        operation->kind = Operation::Kind::Poison;
+        m_poisoned = true;
         return operation;
     }
     const bool write = random.chance(60);
@@ -91,7 +96,15 @@ void Workload::check_block(uint32_t block, const uint8_t* bytes, const char* rul
                     block, m_blocks[block].version, words[0], words[1]));
 }
 
+void Workload::give_up(const Operation& operation) {
+    m_world.require(operation.kind == Operation::Kind::Poison,
+                    "no command fails that a target can carry out");
+    m_poisoned = false;
+    m_world.counts["poisoned commands that got their error"]++;
+}
+
 void Workload::succeed(const Operation& operation) {
+    m_world.require(operation.kind != Operation::Kind::Poison, "what is rejected is not done");
     lock(operation, false);
     m_acknowledged++;
     for (uint32_t i = 0; i < operation.count; i++) {

@@ -14,7 +14,8 @@
 namespace hawser::sim {
 
 struct Operation {
-    enum class Kind { Read, Write, Synchronize };
+    // Poison: a command that the target never takes. Inquire: the host's own, who the disk is.
+    enum class Kind { Read, Write, Synchronize, Poison, Inquire };
     Kind kind = Kind::Read;
     uint32_t first = 0;
     uint32_t count = 0;
@@ -22,9 +23,12 @@ struct Operation {
     Bytes buffer;  // the command's data, of exactly its length
     uint64_t started_us = 0;
     uint32_t attempts = 0;
-    bool parked = false;  // it came back, and keeps its tag until it is done
-    uint32_t home = 0;    // the connection that has it, or had it last
-    bool doomed = false;  // a function that may end it was asked for
+    bool parked = false;        // it came back, and keeps its tag until it is done
+    uint32_t home = 0;          // the connection that has it, or had it last
+    bool doomed = false;        // a function that may end it was asked for
+    uint32_t id = 0;            // in its CDB, where nobody looks, for the target to tell
+    uint32_t accused = 0;       // how often it cost its connection by itself
+    uint64_t forgotten_us = 0;  // when the target did so
 };
 
 class Workload {
@@ -36,6 +40,8 @@ public:
     // Reads everything, one after the other: the last word.
     std::unique_ptr<Operation> next_of_final_check();
 
+    // A poison got its error.
+    void give_up(const Operation& operation);
     // GOOD. Checks what was read, and takes note of what was written.
     void succeed(const Operation& operation);
     // A target begins to carry out a write, or its block lands.
@@ -56,6 +62,8 @@ private:
         bool writer = false;
     };
     std::vector<Block> m_blocks;
+    bool m_poisons;
+    bool m_poisoned = false;  // one is under way
     uint64_t m_last_version = 0;
     uint64_t m_acknowledged = 0;
     uint32_t m_checked = 0;
