@@ -106,7 +106,7 @@ void Host::connect(const hawser_order& order) {
     Port& port = *m_ports[order.index];
     m_world.require(port.link == nullptr, "a connection is opened once at a time");
     if (order.login.leading != 0) {
-        m_knows_disk = false;
+        m_knows_disk = m_lost = false;
         for (const auto& other : m_ports)
             m_world.require(other->link == nullptr, "a leading login waits for every close");
         if (m_scenario.canary != Canary::EarlyLogin)
@@ -185,13 +185,21 @@ void Host::schedule_close(Port& port, bool orderly) {
     });
 }
 
+// The session runs, and no loss is on its way to it.
+bool Host::is_sound() const {
+    return snapshot().state == HAWSER_SESSION_LOGGED_IN &&
+           std::none_of(m_reports.begin(), m_reports.end(), [](const hawser_report& report) {
+               return report.kind == HAWSER_REPORT_LOST;
+           });
+}
+
 // Our own reckoning of Time2Wait: from the first loss of a session, as agreed or as last said.
 void Host::note_loss(Port& port, const hawser_report& report) {
     m_world.log(fmt::format("report {} connection {} epoch {} {} {:x}", report.kind, report.index,
                             report.epoch, hawser_error_words(report.error), report.detail));
     if (report.kind == HAWSER_REPORT_LOGGED_IN) {
         port.logged_in = true;
-        m_lost = false;
+        if (is_sound()) m_lost = false;
         m_level = report.keys.error_recovery_level;
         m_time2wait_s = report.keys.default_time2wait_s;
     }

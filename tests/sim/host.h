@@ -79,6 +79,7 @@ private:
     void pretend_removed(const hawser_order& order);
     void check_diet(const hawser_report& report);
     void note_loss(Port& port, const hawser_report& report);
+    bool is_sound() const;
 
     // host_management.cpp: CHAP, task management
     void answer_chap(Port& port);

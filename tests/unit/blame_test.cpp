@@ -55,14 +55,23 @@ Verdict verdict(uint8_t direction, const std::function<void(Peer&, Exchange&)>& 
     return {lost, scene.blamed[tag], scene.blamed[other]};
 }
 
+struct Row {
+    uint32_t error;
+    uint8_t direction;
+    std::function<void(Peer&, Exchange&)> say;
+};
+
+void blamed(const Row& row) {
+    INFO(hawser_error_words(row.error));
+    const Verdict found = verdict(row.direction, row.say);
+    CHECK(found.lost == row.error);
+    CHECK(found.own == row.error);
+    CHECK(found.other == HAWSER_ERROR_NONE);
+}
+
 }  // namespace
 
 TEST_CASE("an answer that a check refuses is its command's own fault", "[RFC 7143 4.2.5.3]") {
-    struct Row {
-        uint32_t error;
-        uint8_t direction;
-        std::function<void(Peer&, Exchange&)> say;
-    };
     const auto raw_data_in = [](Exchange& exchange) {
         wire::DataIn in;
         in.initiator_task_tag = exchange.command.initiator_task_tag.get();
@@ -94,6 +103,22 @@ TEST_CASE("an answer that a check refuses is its command's own fault", "[RFC 714
              in.data_sn = 1;
              peer.send(in, false, Bytes(512));
          }},
+        {HAWSER_ERROR_SEGMENT_TOO_LONG, HAWSER_DATA_READ,
+         [=](Peer& peer, Exchange& exchange) {
+             peer.send(raw_data_in(exchange), false, Bytes(1 << 20));
+         }},
+        {HAWSER_ERROR_BAD_AHS, HAWSER_DATA_READ,
+         [=](Peer& peer, Exchange& exchange) {
+             wire::DataIn in = raw_data_in(exchange);
+             in.total_ahs_length = 1;
+             peer.send(in, false, Bytes(512));
+         }},
+    };
+    for (const Row& row : rows) blamed(row);
+}
+
+TEST_CASE("an R2T that a check refuses is its command's own fault", "[RFC 7143 4.2.5.3]") {
+    const Row rows[] = {
         {HAWSER_ERROR_R2T_SN, HAWSER_DATA_WRITE,
          [](Peer& peer, Exchange& exchange) {
              exchange.r2t_sn = 1;
@@ -109,24 +134,8 @@ TEST_CASE("an answer that a check refuses is its command's own fault", "[RFC 714
          [](Peer& peer, Exchange& exchange) {
              for (uint32_t i = 0; i < 8; i++) peer.send_r2t(exchange, i * 512, 512, i);
          }},
-        {HAWSER_ERROR_SEGMENT_TOO_LONG, HAWSER_DATA_READ,
-         [=](Peer& peer, Exchange& exchange) {
-             peer.send(raw_data_in(exchange), false, Bytes(1 << 20));
-         }},
-        {HAWSER_ERROR_BAD_AHS, HAWSER_DATA_READ,
-         [=](Peer& peer, Exchange& exchange) {
-             wire::DataIn in = raw_data_in(exchange);
-             in.total_ahs_length = 1;
-             peer.send(in, false, Bytes(512));
-         }},
     };
-    for (const Row& row : rows) {
-        INFO(hawser_error_words(row.error));
-        const Verdict found = verdict(row.direction, row.say);
-        CHECK(found.lost == row.error);
-        CHECK(found.own == row.error);
-        CHECK(found.other == HAWSER_ERROR_NONE);
-    }
+    for (const Row& row : rows) blamed(row);
 }
 
 TEST_CASE("what befalls any command is not the fault of the one that it befell") {
