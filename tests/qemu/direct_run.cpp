@@ -84,14 +84,14 @@ Target& DirectRun::start_lio(uint64_t image_bytes, unsigned error_recovery_level
     return use_target(make_lio(options));
 }
 
-Machine& DirectRun::start(const DirectBoot& boot, const Arguments& more) {
+Machine& DirectRun::start(const DirectBoot& boot, const Arguments& more, bool second_console) {
     MachineOptions options;
     options.directory = directory_;
     options.nics = nics_;
     options.direct_boot = boot;
     if (const char* words = std::getenv("HAWSER_KERNEL_ARGUMENTS"))
         options.direct_boot->command_line += std::string(" ") + words;
-    options.second_console = false;
+    options.second_console = second_console;
     options.more = more;
     machine_ = std::make_unique<Machine>(options);
     return *machine_;

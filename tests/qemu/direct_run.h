@@ -28,8 +28,9 @@ public:
     Target& start_tgt_on(const std::filesystem::path& image);
     // The kernel's target, in a machine of its own.
     Target& start_lio(uint64_t image_bytes, unsigned error_recovery_level);
-    // HAWSER_KERNEL_ARGUMENTS is added to the command line.
-    Machine& start(const DirectBoot& boot, const Arguments& more = {});
+    // HAWSER_KERNEL_ARGUMENTS is added to the command line. second_console: ttyS1, for a guest that
+    // takes orders.
+    Machine& start(const DirectBoot& boot, const Arguments& more = {}, bool second_console = false);
     // Kernel, module and `hawser` in a tiny initramfs, and this shell script: `say` prints a line
     // that begins with FAULT, `nics 0 1` brings eth0 and eth1 up with addresses, `noise` writes to
     // the disk and reads back, `states` is the session's state and those of its connections.
