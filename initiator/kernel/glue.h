@@ -275,6 +275,8 @@ void glue_connection_kick(struct glue_connection *connection);
 void glue_connection_fail(struct glue_connection *connection, u32 error, int err, u64 now_ms);
 
 /* socket.c */
+void glue_socket_register(void);
+void glue_socket_unregister(void);
 int glue_socket_open(struct glue_connection *connection, const struct hawser_portal *portal);
 void glue_socket_close(struct glue_connection *connection);
 void glue_socket_finish(struct glue_connection *connection);

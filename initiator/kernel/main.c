@@ -20,6 +20,7 @@ static int __init glue_init(void)
 	glue_workqueue = alloc_workqueue("hawser", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!glue_workqueue)
 		return err;
+	glue_socket_register();
 	err = glue_fence_create();
 	if (err)
 		goto no_fence;
@@ -60,6 +61,7 @@ no_leave:
 no_root:
 	glue_fence_destroy();
 no_fence:
+	glue_socket_unregister();
 	destroy_workqueue(glue_workqueue);
 	return err;
 }
@@ -74,6 +76,7 @@ static void __exit glue_exit(void)
 	glue_leave_unregister();
 	root_device_unregister(glue_root);
 	glue_fence_destroy();
+	glue_socket_unregister();
 	destroy_workqueue(glue_workqueue);
 }
 

@@ -164,6 +164,28 @@ static int socket_bind(struct socket *socket, const struct hawser_portal *portal
 	return interface;
 }
 
+/*
+ * What sk_set_memalloc() does for each socket: it patches the kernel's code, and for that waits
+ * until no CPU is going offline. A CPU that goes waits for the commands of its queue, these for the
+ * very login that wants the socket. So it is done once, while there is no session.
+ */
+void glue_socket_register(void)
+{
+	static_branch_inc(&memalloc_socks_key);
+}
+
+void glue_socket_unregister(void)
+{
+	static_branch_dec(&memalloc_socks_key);
+}
+
+/* The rest of it: this socket may use the reserves, since memory is freed by writing through it. */
+static void socket_use_reserves(struct sock *sk)
+{
+	sock_set_flag(sk, SOCK_MEMALLOC);
+	sk->sk_allocation |= __GFP_MEMALLOC;
+}
+
 /* Starts to connect; glue_socket_check tells how it went. */
 int glue_socket_open(struct glue_connection *connection, const struct hawser_portal *portal)
 {
@@ -179,7 +201,7 @@ int glue_socket_open(struct glue_connection *connection, const struct hawser_por
 	tcp_sock_set_nodelay(socket->sk);
 	socket->sk->sk_allocation = GFP_ATOMIC;
 	socket->sk->sk_use_task_frag = false;
-	sk_set_memalloc(socket->sk);
+	socket_use_reserves(socket->sk);
 	err = socket_bind(socket, portal);
 	if (err < 0) {
 		sock_release(socket);

@@ -4,9 +4,10 @@
 // writes and verifies two LUNs of the first, and everything else reads and writes what is left.
 // Meanwhile LUNs are unmapped at the target and mapped again, deleted, looked for, grown; links are
 // cut, connections dropped; the target stands still for longer than the data session's timeout; a
-// third session comes and goes; the machine is about to leave, and stays. At the end fio must have
-// found every byte, in the machine and in the images on the host; each order must have come to its
-// end; the sessions log out, the module goes, and the kernel has said nothing.
+// third session comes and goes; the machine is about to leave, and stays; a CPU goes, and comes
+// back. At the end fio must have found every byte, in the machine and in the images on the host;
+// each order must have come to its end; the sessions log out, the module goes, and the kernel has
+// said nothing.
 //
 // HAWSER_SEED, HAWSER_STORM_SECONDS: another storm, a longer one.
 
@@ -159,6 +160,7 @@ void Storm::next() {
     if (lot < 12) return order(fmt::format("look_for {}", session()));
     if (lot < 14) return grow_lun();
     if (lot < 16) return stand_still();
+    if (lot < 17 && below(2) == 0) return order(fmt::format("without_a_cpu {}", 1 + below(3)));
     if (lot < 17) return order(fmt::format("drop_one {} {}", session(), below(k_nics)));
     if (lot < 18) return order("third_session");
     if (lot < 19) return order(fmt::format("leave_and_stay {}", 1 + below(3)));

@@ -46,6 +46,11 @@ timeout_of() {{ set_in $(device $1 $2)timeout $3; }}
 drop_one() {{ ask "drop session=$1 connection=$2" && sleep 1 && ask "add session=$1"; }}
 third_session() {{ session third && ask "disconnect session=${{answer#session }}"; }}
 leave_and_stay() {{ ask leave; sleep $1; ask stay; }}
+without_a_cpu() {{
+    set_in /sys/devices/system/cpu/cpu1/online 0
+    sleep $1
+    set_in /sys/devices/system/cpu/cpu1/online 1
+}}
 queue_of() {{
     d=$(disk $1 $2)
     [ -n "$d" ] || return 0
