@@ -154,10 +154,59 @@ struct glue_session *glue_session_find(const char *name, char *reason)
 	return ERR_PTR(err);
 }
 
+/* "connection 0 to 10.0.10.2:3260: TCP connect failed (ECONNREFUSED)", what each said last. */
+static void disconnect_explain(struct glue_session *session, char *reason)
+{
+	const size_t size = HAWSER_ANSWER_BYTES_MAX;
+	struct hawser_counters counters;
+	size_t length = strlen(reason);
+	struct hawser_portal portal;
+	char where[64], why[128];
+	u32 i;
+
+	for (i = 0; i < session->options.connection_count; i++) {
+		spin_lock_irq(&session->lock);
+		portal = session->connections[i].ends.portal;
+		spin_unlock_irq(&session->lock);
+		hawser_connection_counters(session->connections[i].engine, &counters);
+		if (!portal.address.family || !counters.last_error)
+			continue;
+		hawser_portal_format(&portal.address, portal.port, where);
+		glue_error_format(counters.last_error, counters.last_detail, why, sizeof(why));
+		length += scnprintf(reason + length, size - length, "; connection %u to %s: %s", i,
+				    where, why);
+	}
+}
+
+/* How it went, after the disks are gone. */
+static int disconnect_judge(struct glue_session *session, char *reason)
+{
+	const size_t size = HAWSER_ANSWER_BYTES_MAX;
+	const char *name = dev_name(&session->dev);
+
+	if (READ_ONCE(session->gate) == GATE_FAILED) {
+		snprintf(reason, size,
+			 "session=%s: no answer from %.160s within %u s of grace: given up without "
+			 "SYNCHRONIZE CACHE and Logout", name, session->options.target_name,
+			 session->options.grace_ms / 1000);
+		disconnect_explain(session, reason);
+		return -ETIMEDOUT;
+	}
+	if (session->unflushed_lost) {
+		snprintf(reason, size, "session=%s: disconnected, but not all was flushed: %s",
+			 name, session->unflushed);
+		return -EIO;
+	}
+	snprintf(reason, size, "disconnected %s%s%s", name,
+		 session->unflushed[0] ? ", not flushed, and nothing was to be: " : "",
+		 session->unflushed);
+	return 0;
+}
+
 int glue_session_disconnect(const char *name, char *reason)
 {
 	struct glue_session *session = glue_session_find(name, reason);
-	bool failed;
+	int err;
 
 	if (IS_ERR(session))
 		return PTR_ERR(session);
@@ -168,18 +217,15 @@ int glue_session_disconnect(const char *name, char *reason)
 			 name);
 		return -EBUSY;
 	}
+	spin_lock(&session->luns_lock);
+	session->unflushed[0] = '\0'; /* what was deleted before is no part of it */
+	session->unflushed_lost = false;
+	spin_unlock(&session->luns_lock);
 	/* A target that is away must not keep us here for ever. */
 	WRITE_ONCE(session->grace_ends_ms, glue_now_ms() + session->options.grace_ms);
 	glue_session_kick(session);
 	connect_remove_disks(session);
-	failed = READ_ONCE(session->gate) == GATE_FAILED;
-	if (failed)
-		snprintf(reason, HAWSER_ANSWER_BYTES_MAX,
-			 "session=%s: no answer from %.160s within %u s of grace: given up without "
-			 "SYNCHRONIZE CACHE and Logout", name, session->options.target_name,
-			 session->options.grace_ms / 1000);
-	else
-		snprintf(reason, HAWSER_ANSWER_BYTES_MAX, "disconnected %s", name);
+	err = disconnect_judge(session, reason);
 	glue_session_destroy(session);
-	return failed ? -ETIMEDOUT : 0;
+	return err;
 }

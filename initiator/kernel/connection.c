@@ -119,8 +119,9 @@ static void connection_take_commands(struct glue_connection *connection)
 		return;
 	node = llist_reverse_order(node);
 	llist_for_each_entry_safe(slot, following, node, inbox) {
-		bool open = READ_ONCE(session->gate) == GATE_OPEN || !slot->command;
+		bool open = smp_load_acquire(&session->gate) == GATE_OPEN || !slot->command;
 
+		open &= !glue_lun_holds(slot->command);
 		if (!open || !hawser_connection_accepts(connection->engine)) {
 			connection_park(connection, slot, 0);
 			continue;
@@ -182,7 +183,7 @@ static void connection_finish(struct glue_connection *connection)
 		list_del_init(&slot->entry); /* R1: not ours from here on */
 		smp_store_release(&slot->owner, 0);
 		if (!command)
-			complete(&own->done);
+			glue_own_done(own);
 		else if (!lost) /* else error handling may already have sent it anew */
 			scsi_done(command);
 	}
@@ -199,8 +200,13 @@ static void connection_close(struct glue_connection *connection, u64 now_ms)
 	connection->wants &= ~(HAWSER_WANT_CLOSE | HAWSER_WANT_FIN);
 	connection->wants |= hawser_connection_handle_closed(connection->engine, now_ms);
 	while (hawser_connection_poll_parked(connection->engine, &parked)) {
-		session->slots[parked.tag].came_back = true;
-		connection_park(connection, &session->slots[parked.tag], 0);
+		struct glue_slot *slot = &session->slots[parked.tag];
+
+		slot->came_back = true;
+		slot->nexus = READ_ONCE(session->nexus);
+		if (parked.sent)
+			glue_lun_note_lost(slot);
+		connection_park(connection, slot, 0);
 	}
 	connection->wants |= HAWSER_WANT_REPORT;
 }
@@ -250,8 +256,10 @@ static void connection_act(struct glue_connection *connection, u64 now_ms)
 	if (connection->wants & HAWSER_WANT_MANAGED) {
 		connection->wants &= ~HAWSER_WANT_MANAGED;
 		connection_finish(connection);
-		if (hawser_connection_poll_managed(connection->engine, &connection->managed))
+		if (hawser_connection_poll_managed(connection->engine, &connection->managed)) {
 			complete(&connection->manage_done);
+			glue_verify_kick(connection->session);
+		}
 	}
 	if (connection->wants & HAWSER_WANT_TAKE_IN) {
 		connection->wants &= ~HAWSER_WANT_TAKE_IN;

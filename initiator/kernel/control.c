@@ -84,6 +84,7 @@ static int control_request(char *line, char *answer)
 		{ HAWSER_REQUEST_DISCONNECT, control_disconnect },
 		{ HAWSER_REQUEST_ADD, glue_change_add },
 		{ HAWSER_REQUEST_DROP, glue_change_drop },
+		{ HAWSER_REQUEST_ACCEPT, glue_lun_accept },
 		{ HAWSER_REQUEST_LEAVE, glue_leave },
 		{ HAWSER_REQUEST_STAY, glue_leave_not },
 	};
@@ -106,7 +107,8 @@ static int control_request(char *line, char *answer)
 			return verbs[i].run(words, answer);
 	}
 	snprintf(answer, HAWSER_ANSWER_BYTES_MAX,
-		 "request \"%.60s\" is not known: connect, disconnect, add, drop, leave, stay",
+		 "request \"%.60s\" is not known: connect, disconnect, add, drop, accept, "
+		 "leave, stay",
 		 line);
 	return -EINVAL;
 }

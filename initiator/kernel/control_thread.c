@@ -140,8 +140,6 @@ static void control_publish(struct glue_session *session)
 
 	memset(&snapshot, 0, sizeof(snapshot));
 	hawser_session_read(session->engine, &snapshot);
-	if (snapshot.state != HAWSER_SESSION_LOGGED_IN)
-		session->released = false;
 	if (snapshot.connections_granted != session->snapshot.connections_granted &&
 	    snapshot.state == HAWSER_SESSION_LOGGED_IN &&
 	    snapshot.connections_granted < snapshot.connections_asked)
@@ -174,8 +172,9 @@ static void control_take_orders(struct glue_session *session)
 	while (hawser_session_poll_order(session->engine, &order)) {
 		switch (order.kind) {
 		case HAWSER_ORDER_RELEASE:
-			session->released = true;
-			glue_verify_begin(session, order.epoch, order.first);
+			WRITE_ONCE(session->nexus, order.epoch);
+			smp_store_release(&session->released, true);
+			glue_verify_kick(session);
 			if (order.first)
 				queue_work(glue_workqueue, &session->scan);
 			break;
@@ -198,18 +197,21 @@ static void control_take_orders(struct glue_session *session)
 	}
 }
 
-/* Logged in, and every LUN is the one that it was. */
-static bool control_is_usable(const struct glue_session *session)
+/* Since when it is so; 0: it is not. */
+static u64 control_since(bool is_so, u64 since_ms, u64 now_ms)
 {
-	return session->released && glue_verify_done(session);
+	if (!is_so)
+		return 0;
+	return since_ms ? since_ms : now_ms;
 }
 
 static void control_note_use(struct glue_session *session, u64 now_ms)
 {
-	if (control_is_usable(session))
-		session->shut_ms = 0;
-	else if (!session->shut_ms)
-		session->shut_ms = now_ms;
+	bool shut = !session->released;
+	bool waits = shut || (READ_ONCE(session->luns_held) && READ_ONCE(session->parked));
+
+	session->shut_ms = control_since(shut, session->shut_ms, now_ms);
+	session->waits_ms = control_since(waits, session->waits_ms, now_ms);
 }
 
 /*
@@ -246,7 +248,7 @@ static u64 control_mind_patience(struct glue_session *session, u64 now_ms)
 {
 	u64 ends_ms;
 
-	if (control_is_usable(session) || !session->options.fail_after_ms) {
+	if (session->released || !session->options.fail_after_ms) {
 		if (session->given_up)
 			dev_notice(&session->dev, "the session is back: commands go on\n");
 		session->given_up = false;
@@ -270,10 +272,28 @@ static void control_set_gate(struct glue_session *session)
 		gate = GATE_FAILED;
 	else if (session->given_up)
 		gate = GATE_GIVEN_UP;
-	else if (control_is_usable(session) && !READ_ONCE(session->held) &&
-		 !READ_ONCE(session->resetting))
+	else if (session->released && !READ_ONCE(session->held) && !READ_ONCE(session->resetting))
 		gate = GATE_OPEN;
-	WRITE_ONCE(session->gate, gate);
+	/* Who finds it open sees which LUNs are held. */
+	smp_store_release(&session->gate, gate);
+}
+
+/*
+ * The nexus is lost: before an order goes out that may lead to a new one, no command may go there
+ * but past the verifier.
+ */
+static void control_mind_loss(struct glue_session *session)
+{
+	struct hawser_session_snapshot snapshot;
+
+	if (!session->released)
+		return;
+	hawser_session_read(session->engine, &snapshot);
+	if (snapshot.state == HAWSER_SESSION_LOGGED_IN)
+		return;
+	WRITE_ONCE(session->released, false);
+	glue_luns_hold(session);
+	control_set_gate(session);
 }
 
 /* A hardware queue whose own connection takes no commands uses another one, in turn. */
@@ -306,6 +326,7 @@ static u64 control_turn(struct glue_session *session)
 	control_take_requests(session, now_ms);
 	if (hawser_session_poll_timeout(session->engine) <= now_ms)
 		hawser_session_handle_timeout(session->engine, now_ms);
+	control_mind_loss(session);
 	control_take_orders(session);
 	control_publish(session);
 	control_note_use(session, now_ms);
@@ -313,6 +334,7 @@ static u64 control_turn(struct glue_session *session)
 	due_ms = min(due_ms, control_mind_patience(session, now_ms));
 	control_set_gate(session);
 	control_set_route(session);
+	due_ms = min(due_ms, glue_luns_mind(session, now_ms));
 	due_ms = min(due_ms, glue_park_release(session, now_ms));
 	return min(due_ms, hawser_session_poll_timeout(session->engine));
 }

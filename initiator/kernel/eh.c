@@ -36,16 +36,38 @@ static struct glue_slot *eh_slot(struct glue_session *session, struct scsi_cmnd 
 	return &session->slots[tag];
 }
 
-/* Under session->eh. The engine gives a result in time; false: its thread does not run any more. */
-static bool eh_manage(struct glue_connection *connection,
-		      const struct hawser_task_management *request, u32 timeout_ms)
+/* Under session->manage. It ends in manage_done, in time: the engine sees to that. */
+void glue_eh_manage(struct glue_connection *connection,
+		    const struct hawser_task_management *request)
 {
+	lockdep_assert_held(&connection->session->manage);
 	reinit_completion(&connection->manage_done);
 	connection->manage = *request;
+	smp_mb__before_atomic(); /* set_bit alone publishes nothing */
 	set_bit(EVENT_MANAGE, &connection->events);
 	glue_connection_kick(connection);
-	return wait_for_completion_timeout(&connection->manage_done,
+}
+
+/*
+ * Under session->eh, for the time of one function under session->manage too: the verifier has its
+ * resets between ours, since what error handling waits for may be held until then. False: the
+ * connection's thread does not run any more.
+ */
+static bool eh_manage(struct glue_connection *connection,
+		      const struct hawser_task_management *request, u32 timeout_ms,
+		      struct hawser_managed *managed)
+{
+	struct glue_session *session = connection->session;
+	bool done;
+
+	lockdep_assert_held(&session->eh);
+	mutex_lock(&session->manage);
+	glue_eh_manage(connection, request);
+	done = wait_for_completion_timeout(&connection->manage_done,
 					   msecs_to_jiffies(timeout_ms + EH_MARGIN_MS));
+	*managed = connection->managed;
+	mutex_unlock(&session->manage);
+	return done;
 }
 
 /* Waits until what each connection's thread has finished was given to scsi_done. */
@@ -53,10 +75,11 @@ static void eh_barrier(struct glue_session *session)
 {
 	struct hawser_task_management nothing = { .function = HAWSER_FUNCTION_ABORT_TASK,
 						  .tag = EH_NO_TAG };
+	struct hawser_managed managed;
 	u32 i;
 
 	for (i = 0; i < session->options.connection_count; i++)
-		eh_manage(&session->connections[i], &nothing, 0);
+		eh_manage(&session->connections[i], &nothing, 0, &managed);
 }
 
 /* Under session->eh. */
@@ -67,8 +90,10 @@ static bool eh_abort(struct glue_session *session, struct glue_slot *slot)
 	u32 timeout_ms = session->options.abort_timeout_ms;
 	u64 deadline_ms = glue_now_ms() + timeout_ms + EH_MARGIN_MS;
 	struct glue_connection *connection;
+	struct hawser_managed managed;
 	u8 owner;
 
+	lockdep_assert_held(&session->eh);
 	while (!glue_park_take(session, slot, &owner)) {
 		if (glue_now_ms() >= deadline_ms)
 			return false;
@@ -77,10 +102,10 @@ static bool eh_abort(struct glue_session *session, struct glue_slot *slot)
 			continue;
 		}
 		connection = &session->connections[owner - 1];
-		if (!eh_manage(connection, &request, timeout_ms))
+		if (!eh_manage(connection, &request, timeout_ms, &managed))
 			return false;
-		if (connection->managed.error == HAWSER_ERROR_TASK_MANAGEMENT_TIMEOUT ||
-		    connection->managed.response > 1)
+		if (managed.error == HAWSER_ERROR_TASK_MANAGEMENT_TIMEOUT ||
+		    managed.response > 1)
 			return false;
 		/* Aborted, or completed, or about to be parked: each takes a moment at most. */
 		if (READ_ONCE(slot->owner) == owner)
@@ -141,7 +166,8 @@ static void eh_close_gate(struct glue_session *session, bool close)
 		msleep(EH_POLL_MS);
 }
 
-static struct glue_connection *eh_any_connection(struct glue_session *session)
+/* One that takes commands now, or NULL. */
+struct glue_connection *glue_eh_connection(struct glue_session *session)
 {
 	u32 i;
 
@@ -152,45 +178,29 @@ static struct glue_connection *eh_any_connection(struct glue_session *session)
 	return NULL;
 }
 
-/* For a host that closed the gate itself. False: nothing was answered. */
-bool glue_eh_reset_lun(struct glue_session *session, u64 lun, u8 *response)
-{
-	struct hawser_task_management request = {
-		.function = HAWSER_FUNCTION_LOGICAL_UNIT_RESET,
-	};
-	struct glue_connection *connection;
-	bool done = false;
-
-	int_to_scsilun(lun, (struct scsi_lun *)request.lun);
-	mutex_lock(&session->eh);
-	connection = eh_any_connection(session);
-	if (connection && eh_manage(connection, &request, session->options.lu_reset_timeout_ms))
-		done = !connection->managed.error;
-	if (done)
-		*response = connection->managed.response;
-	mutex_unlock(&session->eh);
-	return done;
-}
-
 /* Under session->eh. lun NULL: the whole target. */
 static bool eh_reset(struct glue_session *session, const u64 *lun)
 {
 	struct hawser_task_management request = { .function = HAWSER_FUNCTION_TARGET_WARM_RESET };
 	u32 timeout_ms = session->options.tgt_reset_timeout_ms;
 	struct glue_connection *connection;
+	struct hawser_managed managed;
 	bool done = false;
 
+	lockdep_assert_held(&session->eh);
 	if (lun) {
 		request.function = HAWSER_FUNCTION_LOGICAL_UNIT_RESET;
 		int_to_scsilun(*lun, (struct scsi_lun *)request.lun);
 		timeout_ms = session->options.lu_reset_timeout_ms;
 	}
 	eh_close_gate(session, true);
-	connection = eh_any_connection(session);
-	if (connection && eh_manage(connection, &request, timeout_ms))
-		done = !connection->managed.error && !connection->managed.response;
-	if (done)
+	connection = glue_eh_connection(session);
+	if (connection && eh_manage(connection, &request, timeout_ms, &managed))
+		done = !managed.error && !managed.response;
+	if (done) {
+		glue_luns_note_reset(session, lun);
 		done = eh_await_out(session, lun, EH_MARGIN_MS);
+	}
 	eh_close_gate(session, false);
 	dev_notice(&session->dev, "%s reset %s\n", lun ? "logical unit" : "target",
 		   done ? "done" : "failed");
@@ -204,6 +214,7 @@ static bool eh_reinstate(struct glue_session *session)
 {
 	bool out;
 
+	lockdep_assert_held(&session->eh);
 	dev_notice(&session->dev, "error handling starts the session anew\n");
 	eh_close_gate(session, true);
 	glue_session_request(session, REQUEST_REINSTATE);

@@ -35,6 +35,7 @@
 #include "../abi/engine.h"
 #include "../abi/uapi.h"
 #include "compat.h"
+#include "lun.h"
 
 struct iscsi_cls_conn;
 struct iscsi_cls_session;
@@ -49,6 +50,9 @@ struct glue_cursor {
 
 /* A command of the driver's own: it has a slot beside the mid-layer's, and passes a closed gate. */
 struct glue_own {
+	struct glue_session *session;
+	struct glue_disk *disk; /* the verifier's: about which it asks, with a reference */
+	u32 question;
 	u64 lun;
 	u8 cdb[16];
 	u8 cdb_length;
@@ -60,9 +64,9 @@ struct glue_own {
 	struct completion done;
 };
 
-#define GLUE_OWN_BYTES 252
+#define GLUE_OWN_QUESTIONS 16 /* out at once: a LUN that does not answer delays no other */
 
-enum { GLUE_OWN_FLUSH, GLUE_OWN_VERIFY, GLUE_OWN_COUNT };
+enum { GLUE_OWN_FLUSH, GLUE_OWN_VERIFY, GLUE_OWN_COUNT = GLUE_OWN_VERIFY + GLUE_OWN_QUESTIONS };
 
 struct glue_slot {
 	struct scsi_cmnd *command; /* NULL: one of the driver's own */
@@ -79,19 +83,11 @@ struct glue_slot {
 	bool came_back; /* from a closed connection: the target may yet go on with it */
 	bool parked; /* under glue_session.park_lock */
 	u8 owner; /* a connection's index + 1, GLUE_OWNER_MOVING, or 0: nobody's who may touch it */
+	u32 nexus; /* that it came back from */
 	u64 lun;
 };
 
 #define GLUE_OWNER_MOVING 0xff /* from the park to a connection */
-
-/* A logical unit, as hostdata of its scsi_device: what is not yet known to be on stable storage. */
-struct glue_disk {
-	atomic64_t writes; /* completed */
-	atomic64_t synced; /* of those, covered by a SYNCHRONIZE CACHE */
-	bool capacity_changed; /* the target said so */
-	u8 identity_length; /* 0: not known */
-	u8 identity[GLUE_OWN_BYTES]; /* designators of VPD page 0x83 that name the logical unit */
-};
 
 /* Bits of glue_connection.events */
 enum { EVENT_KICK, EVENT_RECEIVE, EVENT_NIC_GONE, EVENT_MANAGE };
@@ -194,14 +190,14 @@ struct glue_session {
 
 	enum glue_gate gate; /* written by the control thread */
 	bool released; /* control thread: logged in, and RELEASE has come */
-	bool foreign; /* verify.c: the LUNs are not what they were */
-	u32 verify_epoch; /* control thread: of the nexus that is to be looked at, */
-	u32 verified_epoch; /* and of the one in which every LUN was found to be the same */
-	u64 shut_ms; /* control thread: since when it is of no use; 0: it is */
+	u32 nexus; /* control thread: the epoch of the last RELEASE */
+	u64 shut_ms; /* control thread: since when it is not released; 0: it is */
+	u64 waits_ms; /* control thread: since when that, or a LUN, keeps commands waiting */
 	bool given_up; /* control thread: fail_after= is over */
 	bool held; /* shutdown: no new I/O */
 	bool resetting; /* error handling: no new I/O */
-	struct mutex eh; /* one task management function at a time */
+	struct mutex eh; /* one error handler at a time; before manage */
+	struct mutex manage; /* one task management function at a time */
 	struct glue_change change;
 	bool failing; /* control thread: give up */
 	bool left; /* shut down cleanly: hold what comes for ever */
@@ -211,7 +207,16 @@ struct glue_session {
 	u32 depth;
 	struct glue_own own[GLUE_OWN_COUNT];
 	struct task_struct *verifier;
-	wait_queue_head_t verify; /* a new nexus, or the end */
+	wait_queue_head_t verify;
+	unsigned long verify_news; /* bit 0: something for the verifier to do */
+
+	spinlock_t luns_lock; /* never taken in an interrupt */
+	struct list_head luns; /* glue_disk */
+	u32 luns_held; /* of them not ready */
+	u32 foreign; /* of them another disk */
+	bool luns_minded; /* control thread */
+	bool unflushed_lost; /* under luns_lock, as the next: writes were lost with it */
+	char unflushed[256]; /* LUNs that went without a flush, and why */
 
 	spinlock_t park_lock;
 	struct list_head park;
@@ -308,7 +313,9 @@ int glue_eh_abort(struct scsi_cmnd *command);
 int glue_eh_device_reset(struct scsi_cmnd *command);
 int glue_eh_target_reset(struct scsi_cmnd *command);
 int glue_eh_host_reset(struct scsi_cmnd *command);
-bool glue_eh_reset_lun(struct glue_session *session, u64 lun, u8 *response);
+void glue_eh_manage(struct glue_connection *connection,
+		    const struct hawser_task_management *request);
+struct glue_connection *glue_eh_connection(struct glue_session *session);
 void glue_eh_settle(struct glue_session *session, struct list_head *commands);
 bool glue_eh_owns(const struct glue_slot *slot);
 
@@ -334,23 +341,16 @@ int glue_own_allocate(struct glue_session *session);
 void glue_own_free(struct glue_session *session);
 void glue_own_describe(const struct glue_own *own, struct hawser_command *command);
 void glue_own_finish(struct glue_own *own, const struct hawser_completion *completion);
+void glue_own_done(struct glue_own *own);
 void glue_own_fail(struct glue_own *own);
+void glue_own_start(struct glue_session *session, struct glue_own *own);
 int glue_own_run(struct glue_session *session, struct glue_own *own);
-
-/* verify.c, identity.c */
-int glue_verify_thread(void *data);
-void glue_verify_begin(struct glue_session *session, u32 epoch, bool first);
-bool glue_verify_done(const struct glue_session *session);
-enum glue_identity { IDENTITY_SAME, IDENTITY_ABSENT, IDENTITY_DIFFERENT };
-void glue_identity_remember(struct scsi_device *sdev);
-enum glue_identity glue_identity_compare(const struct glue_disk *disk, const struct glue_own *own);
 
 /* look.c */
 void glue_look(struct work_struct *work);
 void glue_look_note(struct glue_session *session, struct scsi_device *sdev, u8 asc, u8 ascq);
 
 /* park.c */
-bool glue_park_has_writes(struct glue_session *session, u64 lun);
 void glue_park_add(struct glue_session *session, struct glue_slot *slot, u64 ready_ms);
 bool glue_park_take(struct glue_session *session, struct glue_slot *slot, u8 *owner);
 u64 glue_park_release(struct glue_session *session, u64 now_ms);

@@ -13,63 +13,56 @@
 #define IDENTITY_QUALIFIER 0xe0
 
 /*
- * Copies the designators of the logical unit to out (GLUE_OWN_BYTES long); returns how many bytes
- * they are. length: of what has come; a page that says more of itself is cut off there.
+ * Copies the designators of the logical unit. length: of what has come; a page that says more of
+ * itself is cut off there.
  */
-static u32 identity_gather(const u8 *page, u32 length, u8 *out)
+void glue_identity_gather(const u8 *page, u32 length, struct glue_designators *out)
 {
-	u32 at = IDENTITY_HEADER, gathered = 0, whole;
+	u32 at = IDENTITY_HEADER, whole;
 
+	out->length = 0;
 	if (length < IDENTITY_HEADER || page[1] != 0x83)
-		return 0;
+		return;
 	length = min_t(u32, length, IDENTITY_HEADER + (page[2] << 8 | page[3]));
 	for (; at + IDENTITY_HEADER <= length; at += whole) {
 		whole = IDENTITY_HEADER + page[at + 3];
-		if (at + whole > length || gathered + whole > GLUE_OWN_BYTES)
+		if (at + whole > length || out->length + whole > sizeof(out->bytes))
 			break;
 		if (page[at + 1] & IDENTITY_ASSOCIATION)
 			continue;
-		memcpy(out + gathered, page + at, whole);
-		gathered += whole;
+		memcpy(out->bytes + out->length, page + at, whole);
+		out->length += whole;
 	}
-	return gathered;
 }
 
-/* From what the mid-layer has asked at the scan. Afterwards only glue_identity_compare looks. */
-void glue_identity_remember(struct scsi_device *sdev)
+/* What an answer that is an error says of the LUN. */
+static enum glue_identity identity_of_error(const struct glue_designators *known,
+					    const struct glue_own *own)
 {
-	struct glue_disk *disk = sdev->hostdata;
-	const struct scsi_vpd *vpd;
-
-	if (disk->identity_length)
-		return;
-	rcu_read_lock();
-	vpd = rcu_dereference(sdev->vpd_pg83);
-	if (vpd) /* no more of it than our own question brings */
-		disk->identity_length = identity_gather(vpd->data,
-							min_t(u32, vpd->len, GLUE_OWN_BYTES),
-							disk->identity);
-	rcu_read_unlock();
+	if (own->sense_key == NOT_READY)
+		return IDENTITY_ABSENT;
+	if (own->sense_key != ILLEGAL_REQUEST)
+		return IDENTITY_LATER; /* UNIT ATTENTION, BUSY and their like pass */
+	/* It is there, but has no such page. */
+	if (own->asc == 0x24 || own->asc == 0x20)
+		return known->length ? IDENTITY_DIFFERENT : IDENTITY_SAME;
+	return IDENTITY_ABSENT;
 }
 
-/* own: an INQUIRY of page 0x83 that the target has answered. */
-enum glue_identity glue_identity_compare(const struct glue_disk *disk, const struct glue_own *own)
+/* own: an INQUIRY of page 0x83 that the target has answered. found: who is there. */
+enum glue_identity glue_identity_compare(const struct glue_designators *known,
+					 const struct glue_own *own,
+					 struct glue_designators *found)
 {
-	u8 identity[GLUE_OWN_BYTES];
-	u32 length;
-
-	if (own->result) {
-		/* 24/00, 20/00: it is there, but has no such page. Anything else may pass. */
-		if (own->sense_key != ILLEGAL_REQUEST || (own->asc != 0x24 && own->asc != 0x20))
-			return IDENTITY_ABSENT;
-		return disk->identity_length ? IDENTITY_DIFFERENT : IDENTITY_SAME;
-	}
+	found->length = 0;
+	if (own->result)
+		return identity_of_error(known, own);
 	if (!own->received || own->data[0] & IDENTITY_QUALIFIER)
 		return IDENTITY_ABSENT;
-	if (!disk->identity_length)
+	glue_identity_gather(own->data, own->received, found);
+	if (!known->length)
 		return IDENTITY_SAME;
-	length = identity_gather(own->data, own->received, identity);
-	if (length != disk->identity_length || memcmp(identity, disk->identity, length))
+	if (found->length != known->length || memcmp(found->bytes, known->bytes, known->length))
 		return IDENTITY_DIFFERENT;
 	return IDENTITY_SAME;
 }

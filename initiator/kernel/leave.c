@@ -100,12 +100,14 @@ void glue_leave_unregister(void)
 	device_remove_file(glue_root, &dev_attr_leaving);
 }
 
-/* When this session, of no use since shut_ms (0: it is), is given up. Its control thread asks. */
+/* When this session, on which commands wait since waits_ms (0: none does), is given up. Its control
+ * thread asks.
+ */
 u64 glue_leave_deadline(const struct glue_session *session)
 {
-	if (READ_ONCE(leave_end) == LEAVE_NOT || !session->shut_ms)
+	if (READ_ONCE(leave_end) == LEAVE_NOT || !session->waits_ms)
 		return HAWSER_NEVER;
-	return max(READ_ONCE(leave_since_ms), session->shut_ms) + session->options.grace_ms;
+	return max(READ_ONCE(leave_since_ms), session->waits_ms) + session->options.grace_ms;
 }
 
 /* A root of several sessions, a mirror, lives as long as one of them. */

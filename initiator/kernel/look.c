@@ -77,10 +77,13 @@ void glue_look(struct work_struct *work)
 	struct scsi_device *sdev;
 
 	shost_for_each_device(sdev, session->scsi_host) {
-		struct glue_disk *disk = sdev->hostdata;
+		struct glue_disk *disk = glue_lun_get(sdev);
 
+		if (!disk)
+			continue;
 		if (xchg(&disk->capacity_changed, false))
 			look_at_disk(sdev);
+		glue_lun_put(disk);
 	}
 	if (!xchg(&session->luns_changed, false))
 		return;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Commands of the driver's own: the last SYNCHRONIZE CACHE, and the question who a LUN is.
+ * Commands of the driver's own: the last SYNCHRONIZE CACHE, and the questions who the LUNs are, of
+ * which several may be out at once.
  *
  * Each has a slot beside those of the mid-layer, made with the session, and goes through the park,
  * which lets it by while the gate is closed for all others. It ends when the target has answered,
@@ -14,23 +15,30 @@
 
 int glue_own_allocate(struct glue_session *session)
 {
-	struct glue_own *own = &session->own[GLUE_OWN_VERIFY];
 	u32 i;
 
 	for (i = 0; i < GLUE_OWN_COUNT; i++) {
-		init_completion(&session->own[i].done);
-		session->slots[session->depth + i].own = &session->own[i];
+		struct glue_own *own = &session->own[i];
+
+		own->session = session;
+		init_completion(&own->done);
+		session->slots[session->depth + i].own = own;
+		if (i < GLUE_OWN_VERIFY)
+			continue;
+		own->data = kzalloc(GLUE_OWN_BYTES, GFP_KERNEL);
+		if (!own->data)
+			return -ENOMEM;
+		sg_init_one(&own->scatter, own->data, GLUE_OWN_BYTES);
 	}
-	own->data = kzalloc(GLUE_OWN_BYTES, GFP_KERNEL);
-	if (!own->data)
-		return -ENOMEM;
-	sg_init_one(&own->scatter, own->data, GLUE_OWN_BYTES);
 	return 0;
 }
 
 void glue_own_free(struct glue_session *session)
 {
-	kfree(session->own[GLUE_OWN_VERIFY].data);
+	u32 i;
+
+	for (i = GLUE_OWN_VERIFY; i < GLUE_OWN_COUNT; i++)
+		kfree(session->own[i].data);
 }
 
 void glue_own_describe(const struct glue_own *own, struct hawser_command *command)
@@ -59,14 +67,21 @@ void glue_own_finish(struct glue_own *own, const struct hawser_completion *compl
 	}
 }
 
+/* The slot is nobody's. */
+void glue_own_done(struct glue_own *own)
+{
+	complete(&own->done);
+	glue_verify_kick(own->session);
+}
+
 void glue_own_fail(struct glue_own *own)
 {
 	own->result = -ENODEV;
-	complete(&own->done);
+	glue_own_done(own);
 }
 
-/* Sleeps. Returns 0, -EIO: see own, or -ENODEV: the session was given up. */
-int glue_own_run(struct glue_session *session, struct glue_own *own)
+/* It ends in own->done. */
+void glue_own_start(struct glue_session *session, struct glue_own *own)
 {
 	struct glue_slot *slot = &session->slots[session->depth + (own - session->own)];
 
@@ -81,6 +96,12 @@ int glue_own_run(struct glue_session *session, struct glue_own *own)
 	slot->came_back = false;
 	glue_park_add(session, slot, 0);
 	glue_session_kick(session);
+}
+
+/* Sleeps. Returns 0, -EIO: see own, or -ENODEV: the session was given up. */
+int glue_own_run(struct glue_session *session, struct glue_own *own)
+{
+	glue_own_start(session, own);
 	wait_for_completion(&own->done);
 	return own->result;
 }

@@ -33,6 +33,8 @@ bool glue_park_take(struct glue_session *session, struct glue_slot *slot, u8 *ow
 	unsigned long flags;
 
 	spin_lock_irqsave(&session->park_lock, flags);
+	/* In another nexus it is begun anew, and nobody's meanwhile. */
+	recovers &= slot->nexus == READ_ONCE(session->nexus);
 	if (slot->parked && slot->came_back && recovers) {
 		spin_unlock_irqrestore(&session->park_lock, flags);
 		*owner = GLUE_OWNER_MOVING;
@@ -48,36 +50,41 @@ bool glue_park_take(struct glue_session *session, struct glue_slot *slot, u8 *ow
 	return !*owner;
 }
 
-static void park_fail(struct glue_slot *slot, struct glue_session *session)
+/* FATE_NO_PATH is what dm-multipath takes another path for. */
+static void park_fail(struct glue_slot *slot, struct glue_session *session,
+		      enum glue_lun_fate fate)
 {
-	if (!slot->command) {
-		glue_own_fail(slot->own);
-		return;
+	struct scsi_cmnd *command = slot->command;
+	struct glue_own *own = slot->own;
+	bool lost = glue_eh_owns(slot);
+
+	if (command) {
+		if (session->gate != GATE_FAILED && session->gate != GATE_GIVEN_UP)
+			glue_lun_note_failed(session, slot);
+		command->result = (fate == FATE_GONE ? DID_NO_CONNECT : DID_TRANSPORT_FAILFAST) <<
+				  16;
 	}
-	/* The second is what dm-multipath takes another path for. */
-	slot->command->result = (session->gate == GATE_FAILED ? DID_NO_CONNECT :
-							      DID_TRANSPORT_FAILFAST) << 16;
 	smp_store_release(&slot->owner, 0);
-	scsi_done(slot->command);
+	if (!command)
+		glue_own_fail(own);
+	else if (!lost) /* else error handling may already have sent it anew */
+		scsi_done(command);
 }
 
-static bool park_fails(const struct glue_session *session, const struct glue_slot *slot)
+/* Of the session and of the LUN; the driver's own commands pass a closed gate. */
+static enum glue_lun_fate park_fate(const struct glue_session *session,
+				    const struct glue_slot *slot)
 {
-	return session->gate == GATE_FAILED || (session->gate == GATE_GIVEN_UP && slot->command);
-}
+	enum glue_lun_fate fate;
 
-/* Whether a write to this LUN has come back from a nexus that is no more. */
-bool glue_park_has_writes(struct glue_session *session, u64 lun)
-{
-	struct glue_slot *slot;
-	bool has = false;
-
-	spin_lock_irq(&session->park_lock);
-	list_for_each_entry(slot, &session->park, entry)
-		has |= slot->command && slot->came_back && slot->lun == lun &&
-		       slot->command->sc_data_direction == DMA_TO_DEVICE;
-	spin_unlock_irq(&session->park_lock);
-	return has;
+	if (session->gate == GATE_FAILED)
+		return FATE_GONE;
+	if (!slot->command)
+		return FATE_GO;
+	if (session->gate == GATE_GIVEN_UP)
+		return FATE_NO_PATH;
+	fate = glue_lun_fate(slot);
+	return fate == FATE_GO && session->gate == GATE_CLOSED ? FATE_HOLD : fate;
 }
 
 static struct glue_connection *park_next_accepting(struct glue_session *session, u32 *next)
@@ -108,13 +115,11 @@ u64 glue_park_release(struct glue_session *session, u64 now_ms)
 
 	spin_lock_irq(&session->park_lock);
 	list_for_each_entry_safe(slot, following, &session->park, entry) {
-		bool own = !slot->command;
+		enum glue_lun_fate fate = park_fate(session, slot);
 
-		bool fails = park_fails(session, slot);
-
-		if (session->gate == GATE_CLOSED && !own)
+		if (fate == FATE_HOLD)
 			continue;
-		if (!fails && slot->ready_ms > now_ms) {
+		if (fate == FATE_GO && slot->ready_ms > now_ms) {
 			due_ms = min(due_ms, slot->ready_ms);
 			continue;
 		}
@@ -126,11 +131,12 @@ u64 glue_park_release(struct glue_session *session, u64 now_ms)
 	spin_unlock_irq(&session->park_lock);
 
 	list_for_each_entry_safe(slot, following, &going, entry) {
+		enum glue_lun_fate fate = park_fate(session, slot);
 		struct glue_connection *connection;
 
 		list_del_init(&slot->entry);
-		if (park_fails(session, slot)) {
-			park_fail(slot, session);
+		if (fate > FATE_HOLD) {
+			park_fail(slot, session, fate);
 			continue;
 		}
 		connection = park_next_accepting(session, &next);

@@ -24,6 +24,7 @@
  *   too little data came            retry              retry, bounded
  *   ended by a reset                retry              retry
  */
+#include <linux/blkdev.h>
 #include <scsi/scsi.h>
 #include <scsi/scsi_proto.h>
 
@@ -54,8 +55,9 @@ static bool result_sense_is_passing(struct glue_session *session, struct glue_sl
 		return true;
 	if (sense.sense_key == UNIT_ATTENTION)
 		glue_look_note(session, command->device, sense.asc, sense.ascq);
+	/* Whoever takes a disk away wants its errors. */
 	if (!session->options.root || !READ_ONCE(session->scanned) ||
-	    result_asks_what_is_there(command))
+	    result_asks_what_is_there(command) || glue_lun_is_leaving(command->device))
 		return false;
 	if (sense.sense_key == NOT_READY)
 		return true;
@@ -64,7 +66,11 @@ static bool result_sense_is_passing(struct glue_session *session, struct glue_sl
 		return command->retries >= RESULT_ATTENTIONS_MAX;
 	if (sense.sense_key == ABORTED_COMMAND)
 		return slot->attempts < RESULT_ATTEMPTS_MAX;
-	return sense.sense_key == ILLEGAL_REQUEST && sense.asc == 0x25 && !sense.ascq;
+	if (sense.sense_key != ILLEGAL_REQUEST || sense.asc != 0x25 || sense.ascq)
+		return false;
+	/* Its commands wait until it is there, and is found to be the one that it was. */
+	glue_lun_doubt(session, command->device->hostdata);
+	return true;
 }
 
 static enum glue_verdict result_judge(struct glue_session *session, struct glue_slot *slot,
@@ -102,7 +108,8 @@ static void result_note_writes(struct glue_slot *slot)
 		atomic64_set(&disk->synced, slot->writes_seen);
 		break;
 	default:
-		if (command->sc_data_direction == DMA_TO_DEVICE)
+		if (command->sc_data_direction == DMA_TO_DEVICE &&
+		    compat_write_cache(command->device->request_queue))
 			atomic64_inc(&disk->writes);
 	}
 }

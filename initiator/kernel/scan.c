@@ -34,6 +34,7 @@ void glue_scan_all(struct glue_session *session)
 		scsi_scan_target(parent, 0, 0, SCAN_WILD_CARD, SCSI_SCAN_MANUAL);
 	for (i = 0; i < session->options.lun_count; i++)
 		scsi_scan_target(parent, 0, 0, session->options.luns[i], SCSI_SCAN_MANUAL);
+	glue_luns_remember(session);
 }
 
 void glue_scan(struct work_struct *work)
@@ -52,7 +53,6 @@ void glue_scan(struct work_struct *work)
 		if (device_attach(&sdev->sdev_gendev) < 0)
 			sdev_printk(KERN_WARNING, sdev, "no driver took it\n");
 		disks++;
-		glue_identity_remember(sdev);
 	}
 	session->disks = disks;
 	smp_store_release(&session->scanned, true);

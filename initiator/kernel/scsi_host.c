@@ -89,13 +89,14 @@ void glue_host_describe(struct glue_session *session, u32 tag, struct hawser_com
 
 /*
  * A root disk waits for ever. Another one's command is aborted once its time is over, unless the
- * session has no target to talk to just now: then it waits for that.
+ * session has no target to talk to just now, or its LUN is held: then it waits for that.
  */
 static COMPAT_TIMEOUT_ACTION host_timed_out(struct scsi_cmnd *command)
 {
 	struct glue_session *session = glue_session_of_host(command->device->host);
 
-	if (session->options.root || READ_ONCE(session->gate) != GATE_OPEN)
+	if (session->options.root || READ_ONCE(session->gate) != GATE_OPEN ||
+	    glue_lun_holds(command))
 		return COMPAT_TIMER_RESET;
 	return COMPAT_TIMER_DONE;
 }
@@ -132,14 +133,7 @@ static int host_alloc_disk(struct scsi_device *sdev)
 
 	if (!glue_scan_wants(session, sdev->lun))
 		return -ENXIO;
-	sdev->hostdata = kzalloc(sizeof(struct glue_disk), GFP_KERNEL);
-	return sdev->hostdata ? 0 : -ENOMEM;
-}
-
-static void host_destroy_disk(struct scsi_device *sdev)
-{
-	kfree(sdev->hostdata);
-	sdev->hostdata = NULL;
+	return glue_lun_create(session, sdev);
 }
 
 static int host_configure_disk(struct scsi_device *sdev, struct queue_limits *limits)
@@ -151,6 +145,7 @@ static int host_configure_disk(struct scsi_device *sdev, struct queue_limits *li
 	 * login may agree to what is offered.
 	 */
 	compat_limit_queue(sdev, limits, session->options.offer.data_digest & 2);
+	glue_lun_configure(sdev);
 	return 0;
 }
 
@@ -172,7 +167,8 @@ struct scsi_host_template glue_host_template = {
 	.eh_device_reset_handler = glue_eh_device_reset,
 	.eh_target_reset_handler = glue_eh_target_reset,
 	.eh_host_reset_handler = glue_eh_host_reset,
-	COMPAT_DISK_CALLS(host_alloc_disk, host_configure_disk, host_destroy_disk),
+	COMPAT_DISK_CALLS(host_alloc_disk, host_configure_disk, glue_lun_destroy),
+	.sdev_groups = glue_lun_groups,
 	.change_queue_depth = scsi_change_queue_depth,
 	.this_id = -1,
 	.sg_tablesize = HOST_SEGMENTS_MAX,

@@ -75,10 +75,13 @@ static void session_init(struct glue_session *session, const struct hawser_optio
 	session->depth = session->options.queue_depth - GLUE_OWN_COUNT;
 	mutex_init(&session->removal);
 	mutex_init(&session->eh);
+	mutex_init(&session->manage);
 	init_completion(&session->change.done);
 	init_waitqueue_head(&session->changed);
 	init_waitqueue_head(&session->verify);
 	spin_lock_init(&session->park_lock);
+	spin_lock_init(&session->luns_lock);
+	INIT_LIST_HEAD(&session->luns);
 	spin_lock_init(&session->lock);
 	INIT_LIST_HEAD(&session->park);
 	INIT_LIST_HEAD(&session->entry);

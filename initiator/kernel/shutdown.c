@@ -27,15 +27,6 @@
 
 static struct device *shutdown_anchor;
 
-static bool shutdown_disk_is_dirty(struct scsi_device *sdev)
-{
-	struct glue_disk *disk = sdev->hostdata;
-
-	return disk && sdev->request_queue &&
-	       compat_write_cache(sdev->request_queue) &&
-	       atomic64_read(&disk->writes) != atomic64_read(&disk->synced);
-}
-
 /*
  * A write that the target has not answered is in no cache, but it is as lost. Slots are only looked
  * at: their commands' memory is the tag set's, which lives as long as the host.
@@ -63,20 +54,17 @@ static bool shutdown_has_open_writes(struct glue_session *session)
  */
 bool glue_shutdown_dirty(struct glue_session *session)
 {
-	struct scsi_device *sdev;
-	struct Scsi_Host *host;
+	struct glue_disk *disk;
 	bool dirty = false;
 
 	spin_lock_irq(&session->lock); /* glue_host_forget comes before or after */
-	host = session->scsi_host;
-	if (host) {
+	if (session->scsi_host)
 		dirty = shutdown_has_open_writes(session);
-		spin_lock(host->host_lock);
-		__shost_for_each_device(sdev, host)
-			dirty |= shutdown_disk_is_dirty(sdev);
-		spin_unlock(host->host_lock);
-	}
 	spin_unlock_irq(&session->lock);
+	spin_lock(&session->luns_lock);
+	list_for_each_entry(disk, &session->luns, entry)
+		dirty |= glue_lun_is_dirty(disk);
+	spin_unlock(&session->luns_lock);
 	return dirty;
 }
 
@@ -86,14 +74,15 @@ static long shutdown_time_left(struct glue_session *session)
 }
 
 /* Our own SYNCHRONIZE CACHE: of everything, waited for, at the latest until the grace is over. */
-static int shutdown_flush(struct glue_session *session, struct scsi_device *sdev)
+static int shutdown_flush(struct glue_session *session, struct glue_disk *disk)
 {
 	struct glue_own *own = &session->own[GLUE_OWN_FLUSH];
-	struct glue_disk *disk = sdev->hostdata;
 	u64 writes = atomic64_read(&disk->writes);
 	int err;
 
-	own->lun = sdev->lun;
+	if (READ_ONCE(disk->state) == LUN_FOREIGN)
+		return -ENODEV; /* the flush of another disk is none of ours */
+	own->lun = disk->lun;
 	memset(own->cdb, 0, sizeof(own->cdb));
 	own->cdb[0] = SYNCHRONIZE_CACHE;
 	own->cdb_length = 10;
@@ -119,18 +108,18 @@ static bool shutdown_is_drained(struct glue_session *session)
 /* Flushes what sd's own SYNCHRONIZE CACHE has not covered. New I/O is held meanwhile. */
 static void shutdown_quiesce(struct glue_session *session)
 {
-	struct scsi_device *sdev;
+	struct glue_disk *disk = NULL;
 
 	WRITE_ONCE(session->held, true);
 	glue_session_kick(session);
 	while (!shutdown_is_drained(session) && shutdown_time_left(session))
 		msleep(SHUTDOWN_POLL_MS);
-	shost_for_each_device(sdev, session->scsi_host) {
-		if (shutdown_disk_is_dirty(sdev) && !READ_ONCE(session->ended) &&
-		    shutdown_flush(session, sdev))
+	while ((disk = glue_lun_after(session, disk))) {
+		if (glue_lun_is_dirty(disk) && !READ_ONCE(session->ended) &&
+		    shutdown_flush(session, disk))
 			dev_emerg(&session->dev,
 				  "LUN %llu: SYNCHRONIZE CACHE failed: THE DISK WAS NOT FLUSHED\n",
-				  sdev->lun);
+				  disk->lun);
 	}
 }
 

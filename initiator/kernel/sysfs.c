@@ -95,7 +95,7 @@ SESSION_ATTRIBUTE(target_portal_group_tag, "%u", now.target_portal_group_tag);
 SESSION_ATTRIBUTE(root, "%u", session->options.root);
 SESSION_ATTRIBUTE(reinstatements, "%u", now.reinstatements);
 SESSION_ATTRIBUTE(recoveries, "%u", now.recoveries);
-SESSION_ATTRIBUTE(foreign, "%u", READ_ONCE(session->foreign));
+SESSION_ATTRIBUTE(foreign, "%u", READ_ONCE(session->foreign) > 0);
 SESSION_ATTRIBUTE(held, "%u", READ_ONCE(session->parked));
 SESSION_ATTRIBUTE(cmd_sn, "%u", window.cmd_sn);
 SESSION_ATTRIBUTE(exp_cmd_sn, "%u", window.exp_cmd_sn);

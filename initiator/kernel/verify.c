@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * After a reinstatement, before any command goes on: is each disk the one that it was, and has the
- * target done with what the old nexus left behind?
+ * In each new nexus, before a LUN's commands go on: is it the disk that it was, and has the target
+ * done with what the old nexus left behind?
  *
  * Identity. Targets come back before their LUNs are mapped, or with another disk under the number.
- * A LUN that is absent is waited for; one that is another is never written to: the gate stays
- * closed, and the console says why, until the right one is back (or the machine goes down).
+ * A LUN that is absent is waited for; one that is another is never written to: its commands are
+ * held, and the console says why, until the right one is back, or the administrator says that it
+ * is the right one, or takes it away.
  *
  * Old writes. A nexus that is lost aborts its tasks (SAM-5 6.3.3), and LIO sees to that before it
  * takes the new login. tgt (1.0.85) does not: a write that a thread of its backend holds lands when
- * it lands, after newer ones if need be. Its LOGICAL UNIT RESET waits for such threads. So where
- * writes have come back that may be at the target still, they are sent again only behind one.
+ * it lands, after newer ones if need be. Its LOGICAL UNIT RESET waits for such threads. So a LUN
+ * with writes that may be at the target still goes on only behind one.
  *
- * All of it runs on a thread of its own, because it waits for answers, and allocates nothing.
+ * One thread, which waits for no answer: many questions are out at once, and one reset. Whoever is
+ * asked late, or never answers, delays no other. Nothing is allocated here.
  */
 #include <linux/kthread.h>
 #include <linux/sched/mm.h>
@@ -21,132 +23,273 @@
 #include "glue.h"
 
 #define VERIFY_AGAIN_MS 1000
+#define VERIFY_SOON_MS 100 /* after BUSY, a UNIT ATTENTION; while others manage tasks */
 #define VERIFY_RESETS_MAX 3
 
-/* Control thread: RELEASE has come. At the first one there is nothing to compare with. */
-void glue_verify_begin(struct glue_session *session, u32 epoch, bool first)
+/* The reset that is out, or about to be. */
+struct verify_reset {
+	struct glue_disk *disk; /* with a reference; NULL: none */
+	u32 question;
+	u32 tries;
+	struct glue_connection *connection; /* with session->manage; NULL: not sent */
+	u64 next_ms;
+};
+
+/* Any context that may wake. */
+void glue_verify_kick(struct glue_session *session)
 {
-	if (first)
-		WRITE_ONCE(session->verified_epoch, epoch);
-	WRITE_ONCE(session->verify_epoch, epoch);
-	wake_up(&session->verify);
+	if (!test_and_set_bit(0, &session->verify_news))
+		wake_up(&session->verify);
 }
 
-bool glue_verify_done(const struct glue_session *session)
+/* Under luns_lock. */
+static void verify_say(struct glue_session *session, struct glue_disk *disk, u8 state)
 {
-	return smp_load_acquire(&session->verified_epoch) == READ_ONCE(session->verify_epoch);
+	lockdep_assert_held(&session->luns_lock);
+	if (disk->said == state)
+		return;
+	if (state == LUN_FOREIGN)
+		dev_emerg(&session->dev, "LUN %llu IS ANOTHER DISK: nothing is written to it\n",
+			  disk->lun);
+	else if (state == LUN_ABSENT)
+		dev_warn(&session->dev, "LUN %llu is not there yet: its I/O is held\n", disk->lun);
+	else
+		dev_notice(&session->dev, "LUN %llu is back\n", disk->lun);
+	disk->said = state;
 }
 
-static bool verify_is_over(const struct glue_session *session, u32 epoch)
+/* The LUN goes on, unless the nexus in which that was found out is gone. */
+static void verify_let_go(struct glue_session *session, struct glue_disk *disk, u32 question)
 {
-	return kthread_should_stop() || READ_ONCE(session->failing) ||
-	       READ_ONCE(session->verify_epoch) != epoch;
+	spin_lock(&session->luns_lock);
+	disk->asked = false;
+	if (disk->sdev && disk->question == question) {
+		verify_say(session, disk, LUN_READY);
+		glue_lun_set_state(session, disk, LUN_READY);
+	}
+	spin_unlock(&session->luns_lock);
+	glue_session_kick(session);
 }
 
-static enum glue_identity verify_ask(struct glue_session *session, struct scsi_device *sdev)
+/* Under luns_lock. True: nothing is in the way of its going on. */
+static bool verify_judge(struct glue_session *session, struct glue_disk *disk,
+			 enum glue_identity is, u64 now_ms)
 {
-	struct glue_own *own = &session->own[GLUE_OWN_VERIFY];
+	u8 state = is == IDENTITY_ABSENT ? LUN_ABSENT : LUN_FOREIGN;
 
-	own->lun = sdev->lun;
+	lockdep_assert_held(&session->luns_lock);
+	if (is == IDENTITY_SAME) {
+		disk->settles = session->options.lu_reset_after_loss &&
+				READ_ONCE(disk->old_writes);
+		return !disk->settles;
+	}
+	disk->asked = false;
+	disk->ask_ms = now_ms + VERIFY_SOON_MS;
+	if (is == IDENTITY_LATER)
+		return false;
+	disk->ask_ms = now_ms + VERIFY_AGAIN_MS;
+	verify_say(session, disk, state);
+	glue_lun_set_state(session, disk, state);
+	return false;
+}
+
+static void verify_take_answer(struct glue_session *session, struct glue_own *own, u64 now_ms)
+{
+	struct glue_disk *disk = own->disk;
+	struct glue_designators found;
+	bool goes = false;
+	enum glue_identity is;
+
+	spin_lock(&session->luns_lock);
+	if (own->result == -ENODEV || !disk->sdev || disk->question != own->question) {
+		disk->asked = false; /* it was said in another nexus */
+	} else {
+		is = glue_identity_compare(&disk->identity, own, &found);
+		disk->found = found;
+		goes = verify_judge(session, disk, is, now_ms);
+	}
+	spin_unlock(&session->luns_lock);
+	if (goes)
+		verify_let_go(session, disk, own->question);
+	else
+		glue_session_kick(session); /* what is held there may have to fail */
+	own->disk = NULL;
+	glue_lun_put(disk);
+}
+
+/* A LUN that is to be asked now, with a reference; else *due_ms becomes when there may be one. */
+static struct glue_disk *verify_next(struct glue_session *session, u64 now_ms, u64 *due_ms)
+{
+	struct glue_disk *disk, *found = NULL;
+
+	spin_lock(&session->luns_lock);
+	list_for_each_entry(disk, &session->luns, entry) {
+		if (disk->state == LUN_READY || disk->asked)
+			continue;
+		if (disk->ask_ms > now_ms) {
+			*due_ms = min(*due_ms, disk->ask_ms);
+			continue;
+		}
+		disk->asked = true;
+		kref_get(&disk->kref);
+		found = disk;
+		break;
+	}
+	spin_unlock(&session->luns_lock);
+	return found;
+}
+
+static void verify_ask(struct glue_session *session, struct glue_own *own, struct glue_disk *disk)
+{
+	own->disk = disk;
+	own->question = READ_ONCE(disk->question);
+	own->lun = disk->lun;
 	memset(own->cdb, 0, sizeof(own->cdb));
 	own->cdb[0] = INQUIRY;
 	own->cdb[1] = 1; /* EVPD */
 	own->cdb[2] = 0x83;
 	own->cdb[4] = GLUE_OWN_BYTES;
 	own->cdb_length = 6;
-	if (glue_own_run(session, own) == -ENODEV)
-		return IDENTITY_ABSENT;
-	glue_identity_remember(sdev);
-	return glue_identity_compare(sdev->hostdata, own);
+	glue_own_start(session, own);
 }
 
-/* Until the LUN is the one that it was. False: the session is another one by now, or over. */
-static bool verify_identity(struct glue_session *session, struct scsi_device *sdev, u32 epoch)
+/* Takes what was answered, and asks the next. Whether a question is out. */
+static bool verify_questions(struct glue_session *session, u64 now_ms, u64 *due_ms)
 {
-	enum glue_identity said = IDENTITY_SAME;
+	bool ask = !kthread_should_stop() && smp_load_acquire(&session->released);
+	bool out = false;
+	u32 i;
 
-	for (;;) {
-		enum glue_identity is = verify_ask(session, sdev);
+	for (i = GLUE_OWN_VERIFY; i < GLUE_OWN_COUNT; i++) {
+		struct glue_own *own = &session->own[i];
+		struct glue_disk *disk;
 
-		if (verify_is_over(session, epoch))
-			return false;
-		if (is == IDENTITY_DIFFERENT && said != is)
-			dev_emerg(&session->dev,
-				  "LUN %llu IS ANOTHER DISK: nothing is written to it\n",
-				  sdev->lun);
-		if (is == IDENTITY_ABSENT && said != is)
-			dev_warn(&session->dev, "LUN %llu is not there yet: its I/O is held\n",
-				 sdev->lun);
-		WRITE_ONCE(session->foreign, is == IDENTITY_DIFFERENT);
-		if (is == IDENTITY_SAME) {
-			if (said != is)
-				dev_notice(&session->dev, "LUN %llu is back\n", sdev->lun);
-			return true;
-		}
-		said = is;
-		wait_event_idle_timeout(session->verify, verify_is_over(session, epoch),
-					msecs_to_jiffies(VERIFY_AGAIN_MS));
-		if (verify_is_over(session, epoch))
-			return false;
+		if (own->disk && completion_done(&own->done))
+			verify_take_answer(session, own, now_ms);
+		disk = ask && !own->disk ? verify_next(session, now_ms, due_ms) : NULL;
+		if (disk)
+			verify_ask(session, own, disk);
+		out |= !!own->disk;
 	}
+	return out;
 }
 
 /* What a target does not know how to do is not asked for twice. */
-static void verify_settle(struct glue_session *session, struct scsi_device *sdev, u32 epoch)
+static void verify_reset_ends(struct glue_session *session, struct verify_reset *reset,
+			      const struct hawser_managed *managed)
 {
-	u8 response;
-	u32 i;
+	u64 lun = reset->disk->lun;
 
-	if (!session->options.lu_reset_after_loss || !glue_park_has_writes(session, sdev->lun))
-		return;
-	for (i = 0; i < VERIFY_RESETS_MAX && !verify_is_over(session, epoch); i++) {
-		if (!glue_eh_reset_lun(session, sdev->lun, &response))
-			continue;
-		if (response)
-			dev_warn_once(&session->dev,
-				      "LUN %llu: LOGICAL UNIT RESET refused (%u)\n",
-				      sdev->lun, response);
+	if (managed->error && ++reset->tries < VERIFY_RESETS_MAX) {
+		reset->next_ms = glue_now_ms() + VERIFY_SOON_MS;
 		return;
 	}
-	if (i == VERIFY_RESETS_MAX)
+	if (managed->error) {
 		dev_warn(&session->dev,
-			 "LUN %llu: no answer to LOGICAL UNIT RESET: going on without\n",
-			 sdev->lun);
+			 "LUN %llu: no answer to LOGICAL UNIT RESET: going on without\n", lun);
+	} else {
+		if (managed->response)
+			dev_warn_once(&session->dev, "LUN %llu: LOGICAL UNIT RESET refused (%u)\n",
+				      lun, managed->response);
+		glue_luns_note_reset(session, &lun);
+	}
+	verify_let_go(session, reset->disk, reset->question);
+	glue_lun_put(reset->disk);
+	reset->disk = NULL;
 }
 
-static bool verify_all(struct glue_session *session, u32 epoch)
+static void verify_reset_starts(struct glue_session *session, struct verify_reset *reset)
 {
-	struct scsi_device *sdev;
+	struct hawser_task_management request = {
+		.function = HAWSER_FUNCTION_LOGICAL_UNIT_RESET,
+	};
+	struct glue_connection *connection = glue_eh_connection(session);
 
-	shost_for_each_device(sdev, session->scsi_host) {
-		if (sdev->type != TYPE_DISK && sdev->type != TYPE_ZBC && sdev->type != TYPE_RBC)
+	reset->next_ms = glue_now_ms() + VERIFY_SOON_MS;
+	if (!connection || !mutex_trylock(&session->manage))
+		return;
+	int_to_scsilun(reset->disk->lun, (struct scsi_lun *)request.lun);
+	reset->connection = connection;
+	glue_eh_manage(connection, &request);
+}
+
+static void verify_reset_choose(struct glue_session *session, struct verify_reset *reset)
+{
+	struct glue_disk *disk;
+
+	spin_lock(&session->luns_lock);
+	list_for_each_entry(disk, &session->luns, entry) {
+		if (!disk->settles)
 			continue;
-		if (!verify_identity(session, sdev, epoch)) {
-			scsi_device_put(sdev);
-			return false;
-		}
-		verify_settle(session, sdev, epoch);
+		disk->settles = false;
+		kref_get(&disk->kref);
+		*reset = (struct verify_reset){ .disk = disk, .question = disk->question };
+		break;
 	}
-	return !verify_is_over(session, epoch);
+	spin_unlock(&session->luns_lock);
+}
+
+/* Whether the nexus of this reset, or its LUN, is gone. */
+static bool verify_reset_is_void(struct glue_session *session, const struct verify_reset *reset)
+{
+	bool gone;
+
+	spin_lock(&session->luns_lock);
+	gone = !reset->disk->sdev || reset->disk->question != reset->question;
+	spin_unlock(&session->luns_lock);
+	return gone || kthread_should_stop();
+}
+
+/* Goes on with the LOGICAL UNIT RESETs, one at a time. Whether one is out. */
+static bool verify_resets(struct glue_session *session, struct verify_reset *reset, u64 *due_ms)
+{
+	struct hawser_managed managed;
+
+	if (reset->connection) {
+		if (!completion_done(&reset->connection->manage_done))
+			return true;
+		managed = reset->connection->managed;
+		reset->connection = NULL;
+		mutex_unlock(&session->manage);
+		verify_reset_ends(session, reset, &managed);
+	}
+	if (reset->disk && verify_reset_is_void(session, reset)) {
+		verify_let_go(session, reset->disk, reset->question - 1); /* to be asked anew */
+		glue_lun_put(reset->disk);
+		reset->disk = NULL;
+	}
+	if (!reset->disk && !kthread_should_stop())
+		verify_reset_choose(session, reset);
+	if (!reset->disk)
+		return false;
+	if (reset->next_ms <= glue_now_ms())
+		verify_reset_starts(session, reset);
+	if (!reset->connection)
+		*due_ms = min(*due_ms, reset->next_ms);
+	return true;
 }
 
 int glue_verify_thread(void *data)
 {
 	struct glue_session *session = data;
 	unsigned int noio = memalloc_noio_save();
+	struct verify_reset reset = {};
+	bool out;
 
-	while (!kthread_should_stop()) {
-		u32 epoch = READ_ONCE(session->verify_epoch);
+	do {
+		u64 due_ms = HAWSER_NEVER;
 
-		if (!glue_verify_done(session) && !READ_ONCE(session->failing) &&
-		    verify_all(session, epoch)) {
-			smp_store_release(&session->verified_epoch, epoch);
-			glue_session_kick(session);
-		}
-		wait_event_idle(session->verify,
-				kthread_should_stop() ||
-				(!glue_verify_done(session) && !READ_ONCE(session->failing)));
-	}
+		clear_bit(0, &session->verify_news);
+		smp_mb__after_atomic(); /* what was done before the kick is seen below */
+		out = verify_questions(session, glue_now_ms(), &due_ms);
+		out |= verify_resets(session, &reset, &due_ms);
+		if (kthread_should_stop() && out) /* its end is near: the session was given up */
+			due_ms = glue_now_ms() + VERIFY_SOON_MS;
+		wait_event_idle_timeout(session->verify,
+					test_bit(0, &session->verify_news) ||
+					(kthread_should_stop() && !out),
+					glue_timeout(glue_now_ms(), due_ms));
+	} while (!kthread_should_stop() || out);
 	memalloc_noio_restore(noio);
 	return 0;
 }

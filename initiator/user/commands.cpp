@@ -67,6 +67,8 @@ ChapCredentials take_chap(KeyValues& values, const SecretFiles& files) {
     return chap;
 }
 
+}  // namespace
+
 SessionStatus find_session(const std::string& name, const Places& places) {
     const std::vector<SessionStatus> sessions = read_sessions(places.sysfs);
     const auto session = std::find_if(sessions.begin(), sessions.end(),
@@ -77,8 +79,6 @@ SessionStatus find_session(const std::string& name, const Places& places) {
     throw Failure("no such session", printable(name),
                   names.empty() ? "there is none" : "there are: " + names);
 }
-
-}  // namespace
 
 // `InitiatorName=iqn...` on a line of its own.
 std::string initiator_name_of_machine() {

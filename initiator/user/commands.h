@@ -10,6 +10,7 @@
 #include "user/boot_plan.h"
 #include "user/connect_request.h"
 #include "user/failure.h"
+#include "user/session_status.h"
 
 namespace hawser::user {
 
@@ -63,6 +64,10 @@ ExitStatus run_connection_add(const std::string& session, const std::string& por
                               const Places& places);
 ExitStatus run_connection_drop(const std::string& session, unsigned connection,
                                const Places& places);
+ExitStatus run_lun_list(const std::string& session, bool json, const Places& places);
+ExitStatus run_lun_accept(const std::string& session, const std::string& lun, const Places& places);
+// Throws Failure.
+SessionStatus find_session(const std::string& name, const Places& places);
 ExitStatus run_status(bool json, const Places& places);
 
 }  // namespace hawser::user

@@ -21,6 +21,7 @@ examples:
   hawser discover 10.0.0.2                   which targets are there
   hawser connect --target iqn.2004-01.com.example:disk --portal 10.0.0.2 --portal 10.0.1.2
   hawser connection add hawser0 --portal 10.0.2.2
+  hawser lun list hawser0                    which LUNs are ready, and who they are
   hawser disconnect hawser0
 exit status: 0 done; 1 it failed (one line on stderr for each cause); 2 bad usage; 3 nothing to do
 )";
@@ -115,6 +116,36 @@ void add_connection(CLI::App& app, ConnectionChange& change) {
     change.drop->add_option("connection", change.number, "its number (CID)")->required();
 }
 
+struct LunRequest {
+    std::string session;
+    std::string lun;
+    bool json = false;
+    CLI::App* list = nullptr;
+    CLI::App* accept = nullptr;
+};
+
+void add_lun(CLI::App& app, LunRequest& request) {
+    CLI::App* const lun = app.add_subcommand("lun", "shows the LUNs of a session, or accepts one");
+    lun->require_subcommand(1);
+    request.list = lun->add_subcommand("list", "state and identity of each");
+    request.list->add_option("session", request.session, "as in `hawser status`")->required();
+    request.list->add_flag("--json", request.json, "as JSON");
+    request.accept = lun->add_subcommand(
+        "accept", "the other disk that is there now is the right one: what was held is sent to it");
+    request.accept->add_option("session", request.session, "as in `hawser status`")->required();
+    request.accept->add_option("lun", request.lun, "its number")->required();
+}
+
+void add_places(CLI::App& app, Places& places) {
+    app.add_option("--sysfs", places.sysfs, "another /sys")->envname("HAWSER_SYSFS")->group("");
+    app.add_option("--proc", places.proc, "another /proc")->envname("HAWSER_PROC")->group("");
+    app.add_option("--run", places.run, "another /run")->envname("HAWSER_RUN")->group("");
+    app.add_option("--device", places.device, "another /dev/hawser")
+        ->envname("HAWSER_DEVICE")
+        ->group("");
+    app.fallthrough();
+}
+
 int exit_code(ExitStatus status) {
     return static_cast<int>(status);
 }
@@ -127,13 +158,7 @@ int parse_and_run(int argc, char** argv) {
     app.footer(k_examples);
     app.require_subcommand(1);
     Places places;
-    app.add_option("--sysfs", places.sysfs, "another /sys")->envname("HAWSER_SYSFS")->group("");
-    app.add_option("--proc", places.proc, "another /proc")->envname("HAWSER_PROC")->group("");
-    app.add_option("--run", places.run, "another /run")->envname("HAWSER_RUN")->group("");
-    app.add_option("--device", places.device, "another /dev/hawser")
-        ->envname("HAWSER_DEVICE")
-        ->group("");
-    app.fallthrough();
+    add_places(app, places);
 
     IbftOptions ibft;
     CLI::App* const ibft_app = app.add_subcommand("ibft", "shows and checks the firmware's table");
@@ -162,6 +187,9 @@ int parse_and_run(int argc, char** argv) {
     ConnectionChange change;
     add_connection(app, change);
 
+    LunRequest lun;
+    add_lun(app, lun);
+
     bool status_json = false;
     CLI::App* const status_app = app.add_subcommand("status", "shows sessions and connections");
     status_app->add_flag("--json", status_json, "as JSON");
@@ -184,6 +212,8 @@ int parse_and_run(int argc, char** argv) {
         return exit_code(run_connection_add(change.session, change.portal, places));
     if (change.drop->parsed())
         return exit_code(run_connection_drop(change.session, change.number, places));
+    if (lun.list->parsed()) return exit_code(run_lun_list(lun.session, lun.json, places));
+    if (lun.accept->parsed()) return exit_code(run_lun_accept(lun.session, lun.lun, places));
     if (disconnect_app->parsed()) return exit_code(run_disconnect(session, places));
     return exit_code(run_status(status_json, places));
 }

@@ -100,17 +100,29 @@ Disk read_disk(const std::string& unit_folder, const std::string& unit, const st
     return disk;
 }
 
+Unit read_unit(const std::string& unit_folder, const std::string& name) {
+    Unit unit;
+    unit.lun = name.substr(name.rfind(':') + 1);
+    unit.state = read_attribute(unit_folder + "/hawser/state");
+    unit.identity = printable(read_attribute(unit_folder + "/hawser/identity"));
+    unit.found = printable(read_attribute(unit_folder + "/hawser/found"));
+    return unit;
+}
+
 // Of hawserN/hostM/[sessionK/]targetM:C:I/M:C:I:L/block/sdX: from below hostM or sessionK.
-void read_disks(const std::string& folder, std::vector<Disk>& disks) {
+void read_units(const std::string& folder, SessionStatus& session) {
     for (const std::string& target : list_folder(folder)) {
         const std::string target_folder = folder + "/" + target;
-        if (is_numbered(target, "session")) read_disks(target_folder, disks);
+        if (is_numbered(target, "session")) read_units(target_folder, session);
         if (!target.starts_with("target")) continue;
-        for (const std::string& unit : list_folder(target_folder)) {
-            const std::string unit_folder = target_folder + "/" + unit;
-            for (const std::string& name : list_folder(unit_folder + "/block")) {
-                disks.push_back(read_disk(unit_folder, unit, name));
+        for (const std::string& name : list_folder(target_folder)) {
+            const std::string unit_folder = target_folder + "/" + name;
+            Unit unit = read_unit(unit_folder, name);
+            for (const std::string& disk : list_folder(unit_folder + "/block")) {
+                session.disks.push_back(read_disk(unit_folder, name, disk));
+                unit.disk = disk;
             }
+            if (!unit.state.empty()) session.units.push_back(std::move(unit));
         }
     }
 }
@@ -184,10 +196,14 @@ std::string session_text(const SessionStatus& session) {
     head.add({"  reinstated",
               session.get("reinstatements") + " times, " + session.get("held") + " commands held"});
     if (session.get("foreign") == "1")
-        head.add({"  held because", "a LUN is another disk than before: see the kernel's log"});
+        head.add({"  held because", "a LUN is another disk than before: `hawser lun list`"});
     for (const Disk& disk : session.disks) {
         head.add({"  LUN " + disk.lun,
                   fmt::format("/dev/{}, {}, {}", disk.name, bytes_text(disk.bytes), disk.model)});
+    }
+    for (const Unit& unit : session.units) {
+        if (unit.state != "ready")
+            head.add({"  LUN " + unit.lun, unit.state + ": its I/O is held"});
     }
     const std::string error = error_text(session.get("last_error"));
     if (!error.empty()) head.add({"  last error", error});
@@ -230,8 +246,10 @@ std::vector<SessionStatus> read_sessions(const std::string& sysfs) {
         }
         for (const std::string& host : numbered(folder, "host")) {
             session.host = host;
-            read_disks(folder + "/" + host, session.disks);
+            read_units(folder + "/" + host, session);
         }
+        std::sort(session.units.begin(), session.units.end(),
+                  [](const Unit& a, const Unit& b) { return by_number(a.lun, b.lun); });
         sessions.push_back(std::move(session));
     }
     return sessions;

@@ -19,6 +19,15 @@ struct Disk {
     std::string folder;  // in sysfs
 };
 
+// A logical unit as the driver sees it, with or without a disk.
+struct Unit {
+    std::string lun;
+    std::string state;     // ready, verifying, absent, foreign
+    std::string identity;  // designators of VPD page 0x83, in hex
+    std::string found;     // foreign: of the disk that is there instead
+    std::string disk;      // sda
+};
+
 struct Attributes {
     std::map<std::string, std::string> values;
 
@@ -37,6 +46,7 @@ struct SessionStatus : Attributes {
     std::string host;  // host2
     std::vector<ConnectionStatus> connections;
     std::vector<Disk> disks;
+    std::vector<Unit> units;
 
     size_t connections_logged_in() const;
 };
@@ -45,6 +55,11 @@ std::vector<SessionStatus> read_sessions(const std::string& sysfs);
 
 std::string status_text(const std::vector<SessionStatus>& sessions);
 nlohmann::json status_json(const std::vector<SessionStatus>& sessions);
+
+// "naa.6001405..., t10.IET 00010001": the designators as people write them; "none".
+std::string identity_text(const std::string& hex);
+std::string units_text(const SessionStatus& session);
+nlohmann::json units_json(const SessionStatus& session);
 
 // What keeps a session's disks busy, a line each: mounts, swap, holders (dm, md, loop).
 std::vector<std::string> disk_uses(const SessionStatus& session, const std::string& proc);

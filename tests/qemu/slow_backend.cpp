@@ -2,7 +2,8 @@
 //
 // Preloaded into tgtd: each pwrite64 of its backend waits first, most a few milliseconds, one in
 // eight up to HAWSER_SLOW_WRITE_MS. What a thread has begun goes on when the connection has gone:
-// so an old write lands late. HAWSER_SLOW_WRITE_SEED says which ones.
+// so an old write lands late. HAWSER_SLOW_WRITE_SEED says which ones. With HAWSER_SLOW_WRITE_BYTES
+// it is only the first one that is so long, and it takes the whole time.
 
 #include <dlfcn.h>
 #include <time.h>
@@ -28,7 +29,11 @@ uint64_t mix(uint64_t value) {
     return value ^ value >> 31;
 }
 
-uint64_t next_delay_ms() {
+uint64_t next_delay_ms(size_t count) {
+    static const uint64_t k_bytes = setting("HAWSER_SLOW_WRITE_BYTES");
+    static std::atomic<bool> s_first{true};
+    if (k_bytes > 1)
+        return count == k_bytes && s_first.exchange(false) ? setting("HAWSER_SLOW_WRITE_MS") : 0;
     static std::atomic<uint64_t> s_count{0};
     static const uint64_t k_seed = setting("HAWSER_SLOW_WRITE_SEED");
     static const uint64_t k_most_ms = setting("HAWSER_SLOW_WRITE_MS");
@@ -41,7 +46,7 @@ uint64_t next_delay_ms() {
 extern "C" ssize_t pwrite64(int file, const void* bytes, size_t count, off64_t offset) {
     using Write = ssize_t (*)(int, const void*, size_t, off64_t);
     static const Write k_write = reinterpret_cast<Write>(::dlsym(RTLD_NEXT, "pwrite64"));
-    const uint64_t delay_ms = next_delay_ms();
+    const uint64_t delay_ms = next_delay_ms(count);
     const timespec delay{static_cast<time_t>(delay_ms / 1000),
                          static_cast<long>(delay_ms % 1000 * 1000000)};
     ::nanosleep(&delay, nullptr);
