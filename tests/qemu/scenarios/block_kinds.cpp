@@ -180,9 +180,9 @@ void tell_kinds(const std::string& name,
                 peer.initramfs.programs.push_back(std::filesystem::path("/usr/bin") / tool);
             auto& machine = start_peer(run, std::move(peer), k_script);
             machine.serial().expect("PEER begins", Seconds(120));
-            unsigned cuts = cut_until(machine, "PEER grow now", Seconds(400));
+            unsigned cuts = cut_until(machine, "PEER grow now", Seconds(700));
             farm->grow(0, k_grown_bytes);
-            cuts += cut_until(machine, "PEER done", Seconds(300));
+            cuts += cut_until(machine, "PEER done", Seconds(500));
             run.report().check("links were cut meanwhile", cuts > 2, std::to_string(cuts));
             machine.serial().expect("PEER done", Seconds(5));
             machine.wait_for_end(Seconds(60));
