@@ -75,6 +75,10 @@ uint32_t Connection::handle_overdue_timeout(uint64_t now_ms) {
         if (stirs || follows_answered(*task)) task->silent_since_ms = now_ms;
     }
     m_any_answered = false;
+    // The last rung waits for no function that is out: another task's abort may be, for long.
+    for (Task* task = m_active.first(); task != nullptr; task = task->link.next)
+        if (task->rung == HAWSER_RUNG_CONNECTION && is_overdue(*task, now_ms))
+            return give_up(*task, HAWSER_RUNG_SESSION, HAWSER_ERROR_TASK_OVERDUE_AGAIN, now_ms);
     m_look_ms = m_active.empty() ? HAWSER_NEVER : now_ms + k_look_ms;
     return climb(now_ms) | HAWSER_WANT_TIMEOUT;
 }

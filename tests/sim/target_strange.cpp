@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What the model target does that an initiator has no right to complain of, or none that helps it:
-// it forgets tasks, rejects commands, is busy, loses its LUN, and is another disk for a while.
+// What the model target does that an initiator has no right to complain of, or
+// none that helps it: it forgets tasks, rejects commands, is busy, loses its
+// LUN, and is another disk for a while.
 
 #include <fmt/format.h>
 
@@ -24,11 +25,15 @@ uint32_t id_of(const TargetTask& task) {
 
 }  // namespace
 
-// A command is forgotten once: what is sent anew has its chance.
+// A command is forgotten once: what is sent anew has its chance. Where the
+// bound is held, it is that of one command: those that wait for an INQUIRY
+// which is forgotten as well have it twice.
 Forgets Target::choose_forgetting(const TargetTask& task) {
     constexpr Forgets k_moments[] = {Forgets::AtOnce, Forgets::WithData, Forgets::Done};
     const bool first = task.command.cdb[6] == 1;
-    if (!strange || !first || world.random.next() % 1000 >= scenario.forgets) return Forgets::Never;
+    if (!strange || !first || (scenario.calm && task.is_inquiry()) ||
+        world.random.next() % 1000 >= scenario.forgets)
+        return Forgets::Never;
     return world.random.pick(k_moments);
 }
 
@@ -42,7 +47,8 @@ bool Target::forget(TargetTask& task, Forgets when) {
     return true;
 }
 
-// Another initiator's reset ended it, without a status for us; or something is out of order.
+// Another initiator's reset ended it, without a status for us; or something is
+// out of order.
 void TargetConnection::abort_forgotten(const std::shared_ptr<TargetTask>& task,
                                        uint32_t function_itt) {
     switch (target.scenario.forgetting) {

@@ -91,6 +91,8 @@ private:
         } else if (verb == "secret") {
             m_case.secret = m_words[1];
             m_case.secret_in = m_words.size() > 2 ? m_words[2] : "";
+        } else if (verb == "timeout") {
+            m_case.timeout_ms = number_at(1);
         } else if (verb == "chunk") {
             m_case.chunk_bytes = number_at(1);
         } else {

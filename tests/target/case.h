@@ -10,6 +10,7 @@
 //   options KEY=VALUE...            for the engine's option line
 //   connections N                   how many, each to a portal of its own
 //   secret NAME [NAME]              CHAP: ours, and what the target must know
+//   timeout MS                      of each command: without an answer it climbs the ladder
 //   chunk N                         the engine gets its bytes in pieces of at most N
 //   on ..., at ...                  script.h
 //   run login                       the first step, unless the case says otherwise
@@ -39,6 +40,8 @@
 //   expect managed N response R     the result of the Nth task management function; or: error NAME
 //   expect aborted OPERATION        by task management
 //   expect sense KEY ASC ASCQ [of OPERATION]
+//   expect rungs N...               of the ladder, in the order in which they were told
+//   expect fault NAME OPERATION     it cost a connection four times by this error, and was given up
 //   expect undone OPERATION         it does not complete
 //   expect sent PDU [times N[..M]] [where FIELD=VALUE]... [with KEY[=VALUE]]...
 //   expect not sent PDU ...
@@ -77,6 +80,7 @@ struct Case {
     std::string secret;
     std::string secret_in;
     uint32_t chunk_bytes = 0;
+    uint32_t timeout_ms = 0;
     std::vector<Rule> script;
     std::vector<Step> steps;
     std::vector<Expectation> expectations;

@@ -59,6 +59,7 @@ void EngineHost::note_port(uint32_t index, uint32_t wants) {
     Port& port = m_ports[index];
     m_moved = true;
     if (wants & HAWSER_WANT_CLOSE) port.close_due = true;
+    if (wants & HAWSER_WANT_OVERDUE) take_rungs(index);
     if (wants & HAWSER_WANT_CHAP) answer_chap(index);
     if (wants & HAWSER_WANT_FIN) port.fin = true;
     if (wants & HAWSER_WANT_TRANSMIT) port.transmit_due = true;

@@ -32,8 +32,11 @@ struct Operation {
     Bytes sense;
     uint32_t attempts = 0;
     int tag = -1;
-    bool parked = false;  // it came back, and may live on at the target
-    uint32_t home = 0;    // the connection that had it last
+    bool parked = false;                 // it came back, and may live on at the target
+    bool overdue = false;                // the ladder has told of it
+    uint32_t accused = 0;                // how often it cost its connection by itself
+    uint32_t fault = HAWSER_ERROR_NONE;  // by which it was given up
+    uint32_t home = 0;                   // the connection that had it last
 };
 
 class EngineHost {
@@ -71,6 +74,8 @@ public:
     std::string chap_secret;     // ours
     std::string chap_secret_in;  // the target's
     uint32_t chunk_bytes = 0;    // received at once, at most; 0: as they come
+    uint32_t timeout_ms = 0;     // of each command
+    const std::vector<hawser_overdue>& rungs() const { return m_rungs; }
 
 private:
     struct Port {
@@ -104,6 +109,8 @@ private:
     uint32_t place(uint32_t index, const Bytes& bytes, uint32_t used);
     void close(uint32_t index);
     void poll(uint32_t index);
+    void take_rungs(uint32_t index);
+    void take_parked(const hawser_parked& parked);
     void drop_link(uint32_t index);
 
     hawser_options m_options{};
@@ -124,6 +131,7 @@ private:
     uint32_t m_end_error = 0;
     std::vector<hawser_report> m_reports;
     std::vector<hawser_managed> m_managed;
+    std::vector<hawser_overdue> m_rungs;
     std::vector<hawser_order> m_orders;
 };
 

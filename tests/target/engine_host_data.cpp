@@ -45,6 +45,7 @@ void EngineHost::dispatch() {
         command.cdb_length = static_cast<uint8_t>(operation.cdb.size());
         std::copy(operation.cdb.begin(), operation.cdb.end(), command.cdb);
         command.lun[1] = static_cast<uint8_t>(operation.lun);
+        command.timeout_ms = timeout_ms;
         operation.attempts++;
         operation.home = index;
         hawser_connection* engine = m_ports[index].engine;
@@ -172,6 +173,30 @@ void EngineHost::cut(uint32_t index) {
                          port.engine, HAWSER_ERROR_CONNECTION_RESET, 104, m_now_ms));
 }
 
+void EngineHost::take_rungs(uint32_t index) {
+    hawser_overdue overdue{};
+    while (hawser_connection_poll_overdue(m_ports[index].engine, &overdue)) {
+        m_rungs.push_back(overdue);
+        m_operations.at(overdue.tag)->overdue = true;
+    }
+}
+
+// Sent again, thrice at most where it costs its connection each time, as the driver has it.
+void EngineHost::take_parked(const hawser_parked& parked) {
+    constexpr uint32_t k_accused_max = 3;
+    Operation*& operation = m_operations.at(parked.tag);
+    operation->parked = true;
+    operation->overdue = false;
+    if (parked.error == HAWSER_ERROR_NONE || ++operation->accused <= k_accused_max) {
+        m_waiting.push_back(static_cast<int>(parked.tag));
+        return;
+    }
+    operation->fault = parked.error;
+    operation->completion.response = 0xff;
+    operation->done = true;
+    operation = nullptr;
+}
+
 void EngineHost::poll(uint32_t index) {
     Port& port = m_ports[index];
     hawser_completion completion{};
@@ -179,7 +204,9 @@ void EngineHost::poll(uint32_t index) {
         Operation*& operation = m_operations.at(completion.tag);
         if (operation == nullptr) throw ScriptError("a task completes twice");
         m_moved = true;
-        if (completion.response == HAWSER_RESPONSE_DATA_LOST) {
+        const bool anew = completion.aborted && operation->overdue;
+        operation->overdue = false;
+        if (anew || completion.response == HAWSER_RESPONSE_DATA_LOST) {
             m_waiting.push_back(static_cast<int>(completion.tag));  // to be begun anew
             continue;
         }
@@ -196,10 +223,8 @@ void EngineHost::poll(uint32_t index) {
     port.managed_due = false;
     if (!port.report_due) return;
     port.report_due = false;
-    for (hawser_parked parked{}; hawser_connection_poll_parked(port.engine, &parked);) {
-        m_operations.at(parked.tag)->parked = true;
-        m_waiting.push_back(static_cast<int>(parked.tag));
-    }
+    for (hawser_parked parked{}; hawser_connection_poll_parked(port.engine, &parked);)
+        take_parked(parked);
     for (hawser_report report; hawser_connection_poll_report(port.engine, &report);) {
         m_reports.push_back(report);
         note(hawser_session_handle_report(m_session, &report, m_now_ms));

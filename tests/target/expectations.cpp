@@ -97,6 +97,10 @@ private:
             check_sent(kind == "sent");
         } else if (kind == "managed") {
             check_managed();
+        } else if (kind == "rungs") {
+            check_rungs();
+        } else if (kind == "fault") {
+            check_fault();
         } else if (kind == "aborted") {
             m_aborted.insert(number(1));
         } else if (kind == "undone") {
@@ -154,6 +158,25 @@ private:
             fail(
                 fmt::format("error {}, response {}", name_of_error(result.error), result.response));
         }
+    }
+
+    void check_rungs() {
+        std::string expected;
+        std::string told;
+        for (size_t i = 1; i < m_words->size(); i++) expected += " " + word(i);
+        for (const hawser_overdue& overdue : m_outcomes.host.rungs())
+            told += fmt::format(" {}", overdue.rung);
+        if (told != expected) fail("the rungs that were told are" + told);
+    }
+
+    void check_fault() {
+        const uint64_t of = number(2);
+        if (of == 0 || of > m_outcomes.operations.size())
+            throw ScriptError(m_place + ": there is no operation of this number");
+        const Operation& operation = *m_outcomes.operations[of - 1];
+        if (operation.fault != error_of(word(1)))
+            fail(operation.words + "was given up by " + name_of_error(operation.fault));
+        m_judged.insert(of - 1);
     }
 
     void check_sent(bool wanted) {

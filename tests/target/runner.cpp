@@ -51,6 +51,7 @@ public:
         m_host->chap_secret = one.secret;
         m_host->chap_secret_in = one.secret_in;
         m_host->chunk_bytes = one.chunk_bytes;
+        m_host->timeout_ms = one.timeout_ms;
     }
 
     Verdict run() {
