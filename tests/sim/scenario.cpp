@@ -78,6 +78,9 @@ void Scenario::choose_strange(Random& random) {
         fault_every_us = manage_every_us = 0;
         defect = Defect::None;
         time2retain_s = 60;
+        // The bound knows the two seconds that targets ask for; at level 2 they come twice.
+        time2wait_s = std::min(time2wait_s, 2u);
+        linger_us = std::min(linger_us, uint64_t{600000} * time2wait_s);
         return;
     }
     rejects = random.chance(20) ? static_cast<uint32_t>(random.between(1, 5)) : 0;
