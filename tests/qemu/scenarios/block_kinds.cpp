@@ -83,7 +83,8 @@ d=$(disk 2)
 dd if=/dev/urandom of=/tmp/noise bs=64k count=64 2> /dev/null
 dd if=/tmp/noise of=/dev/$d bs=64k oflag=direct 2> /dev/null
 dd if=/dev/$d of=/dev/null bs=64k count=64 2> /dev/null
-discard() { blkdiscard $1 -o 1048576 -l 1048576 /dev/$d; }
+# By its path: busybox has one of its own.
+discard() { /bin/blkdiscard $1 -o 1048576 -l 1048576 /dev/$d; }
 discard && discard -z
 say "discard: $? $(dd if=/dev/$d bs=64k count=64 2> /dev/null | sha256sum)"
 say "past it: 0 $(dd if=/dev/$d bs=64k count=64 iflag=direct 2> /dev/null | sha256sum)"
@@ -108,11 +109,11 @@ done
 touch /tmp/stop
 say "hotplug: disk <$(disk 3 | tr -d a-z)>"
 
-# And while it is busy: its I/O ends.
+# And while it is busy: its I/O ends. (By psync: with libaio fio takes reads of nothing for reads.)
 d=$(disk 3)
 dd if=/tmp/noise of=/dev/$d bs=64k oflag=direct 2> /dev/null
-fio --name=busy --filename=/dev/$d --rw=randread --bs=4k --direct=1 --thread --ioengine=libaio \
-    --iodepth=16 --time_based --runtime=600 --eta=never --output=/tmp/busy.log > /dev/null 2>&1 &
+fio --name=busy --filename=/dev/$d --rw=randread --bs=4k --direct=1 --thread --ioengine=psync \
+    --numjobs=8 --time_based --runtime=600 --eta=never --output=/tmp/busy.log > /dev/null 2>&1 &
 busy=$!
 until [ "$(awk '{ print $1 }' /sys/block/$d/stat)" -gt 100 ]; do usleep 100000; done
 begin=$(date +%s)
