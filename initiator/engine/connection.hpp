@@ -131,14 +131,15 @@ private:
 
     // connection_overdue.cpp
     uint32_t watch_tasks(uint64_t now_ms);
-    bool owes_data(const Task& task) const;
-    bool follows_answered(const Task& task) const;
-    void note_answered(const Task& task);
+    bool is_moving(const Task& task) const;
+    bool follows_mover(const Task& task) const;
+    void note_moved(const Task& task);
+    void note_all_moved();
     static void carry_silence_on(Task& task, uint64_t now_ms);
     uint64_t overdue_deadline() const;
     uint32_t handle_overdue_timeout(uint64_t now_ms);
     bool is_overdue(const Task& task, uint64_t now_ms) const;
-    Task* next_overdue(uint64_t now_ms) const;
+    Task* next_overdue(uint64_t now_ms);
     void tell_rung(const Task& task, uint8_t rung, uint64_t now_ms);
     uint32_t climb(uint64_t now_ms);
     bool fill_ladder();
@@ -344,8 +345,8 @@ private:
     };
     Ladder m_ladder;
     bool m_watches_tasks = false;  // one with a timeout was submitted
-    bool m_any_answered = false;   // since the last look; the first of them by CmdSN:
-    wire::CmdSn m_answered_cmd_sn;
+    bool m_any_moved = false;      // since the last look; the first of them by CmdSN:
+    wire::CmdSn m_first_moved;
     uint64_t m_look_ms = HAWSER_NEVER;
     // recovery above ErrorRecoveryLevel 0
     SnackList m_snacks;            // tasks that have SNACKs to send

@@ -34,20 +34,26 @@ uint32_t Connection::watch_tasks(uint64_t now_ms) {
     return HAWSER_WANT_TIMEOUT;
 }
 
-bool Connection::owes_data(const Task& task) const {
-    return task.r2t_count != 0 || task.sequences[k_outstanding_r2t_max].link.linked ||
-           m_transmit_task == &task;
+bool Connection::is_moving(const Task& task) const {
+    return task.stirred || task.r2t_count != 0 ||
+           task.sequences[k_outstanding_r2t_max].link.linked || m_transmit_task == &task;
 }
 
-// One before it was answered since the last look.
-bool Connection::follows_answered(const Task& task) const {
-    return m_any_answered && m_answered_cmd_sn.precedes(task.cmd_sn);
+// One before it got along since the last look. By its number: one that was reassigned stands behind
+// others in the list that are younger.
+bool Connection::follows_mover(const Task& task) const {
+    return m_any_moved && m_first_moved.precedes(task.cmd_sn);
 }
 
-void Connection::note_answered(const Task& task) {
-    if (m_any_answered && !task.cmd_sn.precedes(m_answered_cmd_sn)) return;
-    m_any_answered = true;
-    m_answered_cmd_sn = task.cmd_sn;
+void Connection::note_moved(const Task& task) {
+    if (m_any_moved && !task.cmd_sn.precedes(m_first_moved)) return;
+    m_any_moved = true;
+    m_first_moved = task.cmd_sn;
+}
+
+void Connection::note_all_moved() {
+    for (Task* task = m_active.first(); task != nullptr; task = task->link.next)
+        if (is_moving(*task)) note_moved(*task);
 }
 
 // On another connection, where the target has taken it over, it keeps the time that it has waited;
@@ -68,13 +74,12 @@ uint64_t Connection::overdue_deadline() const {
 
 uint32_t Connection::handle_overdue_timeout(uint64_t now_ms) {
     if (m_ladder.is_busy() && m_ladder.deadline_ms <= now_ms) return end_patience(now_ms);
-    bool stirs = false;
+    note_all_moved();
     for (Task* task = m_active.first(); task != nullptr; task = task->link.next) {
-        stirs |= task->stirred || owes_data(*task);
+        if (is_moving(*task) || follows_mover(*task)) task->silent_since_ms = now_ms;
         task->stirred = false;
-        if (stirs || follows_answered(*task)) task->silent_since_ms = now_ms;
     }
-    m_any_answered = false;
+    m_any_moved = false;
     // The last rung waits for no function that is out: another task's abort may be, for long.
     for (Task* task = m_active.first(); task != nullptr; task = task->link.next)
         if (task->rung == HAWSER_RUNG_CONNECTION && is_overdue(*task, now_ms))
@@ -89,13 +94,13 @@ bool Connection::is_overdue(const Task& task, uint64_t now_ms) const {
     if (task.rung == HAWSER_RUNG_CONNECTION && k_second_silence_ms < patience_ms)
         patience_ms = k_second_silence_ms;
     // What waits for data that a SNACK asked for has its status, or its own time.
-    return !task.completion_deferred && !task.data_requested && !follows_answered(task) &&
-           now_ms - task.silent_since_ms >= patience_ms;
+    return !task.completion_deferred && !task.data_requested && !is_moving(task) &&
+           !follows_mover(task) && now_ms - task.silent_since_ms >= patience_ms;
 }
 
-Task* Connection::next_overdue(uint64_t now_ms) const {
+Task* Connection::next_overdue(uint64_t now_ms) {
+    note_all_moved();
     for (Task* task = m_active.first(); task != nullptr; task = task->link.next) {
-        if (task->stirred || owes_data(*task)) return nullptr;  // those after it wait for it
         if (is_overdue(*task, now_ms)) return task;
     }
     return nullptr;
@@ -193,7 +198,7 @@ void Connection::reset_ladder() {
     m_ladder.told_due = told_due;
     m_look_ms = HAWSER_NEVER;
     m_watches_tasks = false;
-    m_any_answered = false;
+    m_any_moved = false;
 }
 
 bool Connection::poll_overdue(hawser_overdue& overdue) {

@@ -246,7 +246,7 @@ uint32_t Connection::complete(Task& task, const TaskStatus& status) {
         if (good && residual->missing() != 0)
             return blame(&task, HAWSER_ERROR_DATA_MISSING, residual->missing());
     }
-    note_answered(task);
+    note_moved(task);
     task.completion.tag = command.tag;
     task.completion.response = status.response;
     task.completion.status = status.status;

@@ -372,3 +372,38 @@ TEST_CASE("at level 2 the task goes to another connection; silent there too, the
     CHECK(host.done_of(tag).completion.status == 0);
     CHECK(host.overdue.size() == 3);
 }
+
+TEST_CASE("at level 2 a task keeps the time that it was silent, whatever stands before it") {
+    Host host("ErrorRecoveryLevel=2", 2);
+    host.start();
+    uint32_t forgotten = 0xffffffff;
+    host.target.script = [&](Peer& peer, const Pdu& pdu) {
+        if (pdu.kind() == Opcode::ScsiCommand && forgotten == 0xffffffff) {
+            forgotten = pdu.itt();
+            return true;
+        }
+        if (pdu.kind() == Opcode::LogoutRequest) {
+            wire::LogoutResponse removed;
+            removed.initiator_task_tag = pdu.itt();
+            peer.send(removed, true);
+            return true;
+        }
+        return false;
+    };
+    const uint32_t tag = submit_timed(host, 0);
+    host.pass(k_timeout_ms - 10000);
+    // The other connection is at work on younger ones when the task comes there.
+    auto before = host.target.script;
+    host.target.script = [&](Peer& peer, const Pdu& pdu) {
+        return pdu.kind() == Opcode::ScsiCommand ? keep(peer, pdu) : before(peer, pdu);
+    };
+    const uint32_t young = submit_timed(host, 1, HAWSER_DATA_READ, 1024);
+    host.cut(0);
+    host.pass(100);
+    host.target.peers[1].send_data_in(exchange_of(host, young, 1), 0, 512, 0);
+    host.pass(1900);
+    CHECK(host.overdue.empty());
+    host.pass(10000);
+    REQUIRE(host.overdue.size() == 1);
+    CHECK(host.overdue[0].tag == tag);
+}
