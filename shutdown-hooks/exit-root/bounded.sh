@@ -12,16 +12,18 @@ limit=$("$busybox" sed -n 's/.*rd\.hawser\.option=grace=\([0-9]*\).*/\1/p' /proc
 
 # bounded SECONDS COMMAND...: its exit status, or 124 if it did not end in time. A process that
 # waits for storage cannot be killed, only be left alone: so nothing here waits for it but through a
-# pipe.
+# pipe. The pipe is its own, opened before it starts: what ends late speaks to nobody, not to who
+# waits for the next command.
 bounded() {
     seconds=$1
     shift
-    "$busybox" rm -f "$fifo"
-    "$busybox" mkfifo "$fifo"
-    ("$busybox" "$@"; echo $? > "$fifo") &
-    ("$busybox" sleep "$seconds"; echo 124 > "$fifo") &
+    turn=$((${turn:-0} + 1))
+    "$busybox" rm -f "$fifo.$turn"
+    "$busybox" mkfifo "$fifo.$turn"
+    (exec 3> "$fifo.$turn"; "$busybox" "$@" 3>&-; echo $? >&3) &
+    (exec 3> "$fifo.$turn"; "$busybox" sleep "$seconds" 3>&-; echo 124 >&3) &
     clock=$!
-    read -r answer < "$fifo"
+    read -r answer < "$fifo.$turn"
     kill $clock 2> /dev/null
     return "$answer"
 }
