@@ -272,13 +272,13 @@ std::optional<IpAddress> Reader::address(size_t at, const std::string& where) {
 }
 
 // Eight bytes in SAM-5's form; a boot LUN has one level, in peripheral or flat space addressing.
+// Firmware writes a number above 255 either way; which one goes on the wire is the target's to say.
 uint64_t Reader::lun(size_t at, const std::string& where) {
     const auto bytes = bytes_.subspan(at, 8);
     const bool one_level =
         std::all_of(bytes.begin() + 2, bytes.end(), [](uint8_t byte) { return byte == 0; });
     const unsigned method = bytes[0] >> 6;
-    const bool bus_zero = method != 0 || bytes[0] == 0;
-    if (!one_level || method > 1 || !bus_zero) {
+    if (!one_level || method > 1) {
         defect(IbftFault::lun, where,
                fmt::format("{:02x}{:02x}-{:02x}{:02x}-{:02x}{:02x}-{:02x}{:02x}", bytes[0],
                            bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]));

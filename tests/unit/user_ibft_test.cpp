@@ -282,6 +282,12 @@ TEST_CASE("iBFT: flat LUNs, and MACs of no NIC", "[user][ibft]") {
     Good good;
     good.builder.bytes[good.target + 24] = 0x41;
     CHECK(parse_ibft(good.builder.finish()).table->targets[0].lun == 0x101);
+    for (const char* name : {"lun-0100.hex", "lun-4100.hex"}) {
+        INFO(name);
+        const IbftResult result = parse_ibft(golden(name));
+        REQUIRE(result.table);
+        CHECK(result.table->targets[0].lun == 256);
+    }
     good.builder.put(good.nic + 90, Bytes(6, 0));
     CHECK(faults(good.builder.finish()) == Faults{IbftFault::mac});
 }
