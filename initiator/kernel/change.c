@@ -30,6 +30,7 @@ static int change_ask(struct glue_session *session, int request, char *reason)
 	struct glue_change *change = &session->change;
 	int err;
 
+	lockdep_assert_held(&session->removal);
 	reinit_completion(&change->done);
 	glue_session_request(session, request);
 	wait_for_completion(&change->done);

@@ -56,8 +56,8 @@ static void connect_explain(struct glue_session *session, char *reason)
 /* Takes the disks away while the session is alive: sd's SYNCHRONIZE CACHE goes to the target. */
 static void connect_remove_disks(struct glue_session *session)
 {
-	cancel_work_sync(&session->scan);
-	cancel_work_sync(&session->look);
+	lockdep_assert_held(&session->removal);
+	glue_scan_stop(session);
 	scsi_remove_target(&session->class_session->dev);
 }
 

@@ -74,7 +74,7 @@ static void connection_take_orders(struct glue_connection *connection, u64 now_m
 	struct hawser_connection *engine = connection->engine;
 	struct hawser_order order;
 
-	while (kfifo_get(&connection->orders, &order)) {
+	while (glue_ring_get(&connection->orders, &order)) {
 		switch (order.kind) {
 		case HAWSER_ORDER_CONNECT:
 			connection_open(connection, &order, now_ms);
@@ -122,8 +122,15 @@ static void connection_take_commands(struct glue_connection *connection)
 		bool open = smp_load_acquire(&session->gate) == GATE_OPEN || !slot->command;
 
 		open &= !glue_lun_holds(slot->command);
+		if (slot->once && !slot->came_back && glue_eh_owns(slot))
+			open = false; /* its time is over: glue_eh_abort takes it */
 		if (!open || !hawser_connection_accepts(connection->engine)) {
 			connection_park(connection, slot, 0);
+			continue;
+		}
+		if (glue_passthrough_is_late(session, slot)) {
+			glue_passthrough_end(slot, DID_TRANSPORT_DISRUPTED);
+			list_add_tail(&slot->entry, &connection->finished);
 			continue;
 		}
 		glue_scatter_start(slot);
@@ -201,12 +208,18 @@ static void connection_close(struct glue_connection *connection, u64 now_ms)
 	connection->wants |= hawser_connection_handle_closed(connection->engine, now_ms);
 	while (hawser_connection_poll_parked(connection->engine, &parked)) {
 		struct glue_slot *slot = &session->slots[parked.tag];
+		u32 wait_ms;
 
 		slot->came_back = true;
 		slot->nexus = READ_ONCE(session->nexus);
+		slot->reinstatements = READ_ONCE(session->snapshot.reinstatements);
+		slot->sent = parked.sent;
 		if (parked.sent)
 			glue_lun_note_lost(slot);
-		connection_park(connection, slot, 0);
+		if (glue_passthrough_lost(session, slot, &parked, &wait_ms) == GLUE_DELIVER)
+			list_add_tail(&slot->entry, &connection->finished);
+		else
+			connection_park(connection, slot, wait_ms ? now_ms + wait_ms : 0);
 	}
 	connection->wants |= HAWSER_WANT_REPORT;
 }
@@ -245,6 +258,8 @@ static void connection_wake_waiters(struct glue_session *session)
 /* Does what the engine wanted since the last time. */
 static void connection_act(struct glue_connection *connection, u64 now_ms)
 {
+	struct hawser_overdue overdue;
+
 	while (connection->wants & HAWSER_WANT_CHAP) {
 		connection->wants &= ~HAWSER_WANT_CHAP;
 		connection->wants |= glue_chap_answer(connection, now_ms);
@@ -260,6 +275,11 @@ static void connection_act(struct glue_connection *connection, u64 now_ms)
 			complete(&connection->manage_done);
 			glue_verify_kick(connection->session);
 		}
+	}
+	if (connection->wants & HAWSER_WANT_OVERDUE) {
+		connection->wants &= ~HAWSER_WANT_OVERDUE;
+		while (hawser_connection_poll_overdue(connection->engine, &overdue))
+			glue_passthrough_say_overdue(connection, &overdue);
 	}
 	if (connection->wants & HAWSER_WANT_TAKE_IN) {
 		connection->wants &= ~HAWSER_WANT_TAKE_IN;

@@ -19,6 +19,7 @@ void glue_session_kick(struct glue_session *session)
 
 void glue_session_request(struct glue_session *session, int request)
 {
+	smp_mb__before_atomic(); /* set_bit alone publishes nothing: what the request is about */
 	set_bit(request, &session->requests);
 	glue_session_kick(session);
 }
@@ -91,7 +92,7 @@ static void control_take_reports(struct glue_session *session, u64 now_ms)
 		struct glue_connection *connection = &session->connections[i];
 		bool was_full = kfifo_is_full(&connection->reports);
 
-		while (kfifo_get(&connection->reports, &report)) {
+		while (glue_ring_get(&connection->reports, &report)) {
 			control_say(session, connection, &report);
 			hawser_session_handle_report(session->engine, &report, now_ms);
 		}
@@ -349,6 +350,7 @@ int glue_control_thread(void *data)
 		clear_bit(EVENT_KICK, &session->events);
 		smp_mb__after_atomic(); /* what was queued before the kick is seen below */
 		due_ms = control_turn(session);
+		smp_store_release(&session->turns, session->turns + 1);
 		set_current_state(TASK_IDLE);
 		if (!test_bit(EVENT_KICK, &session->events) && !kthread_should_stop())
 			schedule_timeout(glue_timeout(glue_now_ms(), due_ms));

@@ -123,9 +123,17 @@ int glue_eh_abort(struct scsi_cmnd *command)
 
 	if (!slot)
 		return SUCCESS;
-	mutex_lock(&session->eh);
-	done = eh_abort(session, slot);
-	mutex_unlock(&session->eh);
+	for (;;) {
+		mutex_lock(&session->eh);
+		done = eh_abort(session, slot);
+		mutex_unlock(&session->eh);
+		if (done || !slot->once)
+			break;
+		/* Never further up: that would hold the whole host. The ladder goes on with it. */
+		msleep(1000);
+	}
+	if (slot->once)
+		glue_passthrough_settle(session);
 	scmd_printk(KERN_NOTICE, command, "timed out: %s\n", done ? "aborted" : "abort failed");
 	return done ? SUCCESS : FAILED;
 }

@@ -30,8 +30,9 @@ static struct fence_cpu __percpu *fence_cpus;
 static struct net_device *fence_device; /* NAPI wants one; it is never registered */
 static unsigned long fence_under_way;
 static atomic_t fence_owed; /* polls that are to come, and one for who still queues them */
-static u64 fence_begun; /* by who has set fence_under_way */
-static u64 fence_passed;
+/* Words, not u64: a load with acquire is of one word. They wrap, like jiffies. */
+static unsigned long fence_begun; /* by who has set fence_under_way */
+static unsigned long fence_passed;
 
 static void fence_settle(void)
 {
@@ -70,16 +71,16 @@ static void fence_begin(void)
 	local_bh_enable();
 }
 
-/* What to ask glue_fence_has_passed for: that all that has come by now was taken in. */
-u64 glue_fence_ticket(void)
+/* What to ask glue_fence_has_passed for: that all that has come by now was taken in. Never 0. */
+unsigned long glue_fence_ticket(void)
 {
-	return READ_ONCE(fence_begun) + FENCE_TIMES;
+	return (READ_ONCE(fence_begun) + FENCE_TIMES) ?: 1;
 }
 
 /* Asked again until it is true; each time it does what is to be done next. Does not sleep. */
-bool glue_fence_has_passed(u64 ticket)
+bool glue_fence_has_passed(unsigned long ticket)
 {
-	if (smp_load_acquire(&fence_passed) >= ticket)
+	if ((long)(smp_load_acquire(&fence_passed) - ticket) >= 0)
 		return true;
 	if (!test_and_set_bit_lock(0, &fence_under_way))
 		fence_begin();

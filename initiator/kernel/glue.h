@@ -60,6 +60,7 @@ struct glue_own {
 	struct scatterlist scatter;
 	u32 received;
 	int result; /* 0, or -EIO: then sense, where there is one, says more */
+	u8 status; /* with -EIO; 0xff: a response of iSCSI's own */
 	u8 sense_key, asc, ascq;
 	struct completion done;
 };
@@ -78,12 +79,17 @@ struct glue_slot {
 	u64 ready_ms; /* parked until then */
 	u64 writes_seen; /* a SYNCHRONIZE CACHE covers writes completed up to here */
 	u32 sent_end; /* TCP sequence number after the last byte sent without copying */
+	u64 deadline_ms; /* with once: its caller's */
 	u16 attempts;
+	u8 costs; /* how often it has cost the session */
+	bool once; /* never sent again after the target may have had it: passthrough.c */
+	bool sent; /* it came back, and the target may have had it */
 	bool zero_copied;
 	bool came_back; /* from a closed connection: the target may yet go on with it */
 	bool parked; /* under glue_session.park_lock */
 	u8 owner; /* a connection's index + 1, GLUE_OWNER_MOVING, or 0: nobody's who may touch it */
-	u32 nexus; /* that it came back from */
+	u32 nexus; /* that it came back from, */
+	u32 reinstatements; /* and how many there had been */
 	u64 lun;
 };
 
@@ -122,7 +128,7 @@ struct glue_connection {
 	bool more_sent; /* the last send said that more would follow */
 	u32 acknowledged; /* by TCP: snd_una when it last moved, */
 	u64 unacknowledged_ms; /* and since when it has stood still with bytes under way */
-	u64 fence; /* 0, or what the engine waits for before it calls the link silent */
+	unsigned long fence; /* 0, or what the engine waits for before it calls the link silent */
 	u32 wants; /* HAWSER_WANT_* not yet acted on */
 	struct list_head finished; /* to be given to scsi_done outside the socket's lock */
 	struct list_head unacknowledged; /* completed WRITEs that TCP may yet retransmit */
@@ -170,7 +176,7 @@ enum glue_gate {
 
 struct glue_session {
 	struct device dev;
-	struct list_head entry; /* glue_sessions */
+	struct list_head entry; /* glue_sessions, under RCU */
 	struct mutex removal; /* held by who takes the session down */
 	u32 index;
 	struct hawser_options options;
@@ -178,6 +184,7 @@ struct glue_session {
 	void *engine_memory;
 	struct hawser_session *engine;
 	struct task_struct *thread;
+	u32 turns; /* of the control thread */
 	unsigned long events;
 	unsigned long requests;
 	wait_queue_head_t changed; /* scanned, settled or ended became true */
@@ -234,10 +241,20 @@ struct glue_session {
 	struct work_struct scan;
 	struct work_struct look; /* the target said that something has changed: look.c */
 	bool luns_changed;
+	struct mutex scanning; /* held while LUNs are looked for */
+	bool going; /* its disks are being removed: none is looked for any more; under scanning */
 	u32 disks;
 
 	struct glue_connection connections[];
 };
+
+/* As kfifo_get, which does not order its look at the ring's end before that at the entry. */
+#define glue_ring_get(ring, entry)                                                                 \
+	({                                                                                         \
+		bool any_ = !kfifo_is_empty(ring);                                                 \
+		smp_rmb();                                                                         \
+		any_ && kfifo_get(ring, entry);                                                    \
+	})
 
 static inline u64 glue_now_ms(void)
 {
@@ -336,6 +353,24 @@ enum glue_verdict { GLUE_DELIVER, GLUE_RETRY };
 enum glue_verdict glue_result(struct glue_session *session, struct glue_slot *slot,
 			      const struct hawser_completion *completion);
 
+/* passthrough.c */
+void glue_passthrough_begin(struct glue_slot *slot);
+u32 glue_passthrough_patience(const struct glue_session *session, const struct glue_slot *slot);
+enum glue_verdict glue_passthrough_end(struct glue_slot *slot, int host_byte);
+enum glue_verdict glue_passthrough_lost(struct glue_session *session, struct glue_slot *slot,
+					const struct hawser_parked *parked, u32 *wait_ms);
+bool glue_passthrough_is_late(const struct glue_session *session, const struct glue_slot *slot);
+void glue_passthrough_settle(struct glue_session *session);
+void glue_passthrough_say_overdue(struct glue_connection *connection,
+				  const struct hawser_overdue *overdue);
+
+/* flush.c */
+int glue_flush(struct glue_session *session, u64 lun);
+
+/* depth.c */
+void glue_depth_configure(struct scsi_device *sdev);
+void glue_depth_lower(struct scsi_device *sdev);
+
 /* own.c */
 int glue_own_allocate(struct glue_session *session);
 void glue_own_free(struct glue_session *session);
@@ -365,7 +400,8 @@ extern struct scsi_transport_template *glue_transport_template;
 
 /* scan.c */
 void glue_scan(struct work_struct *work);
-void glue_scan_all(struct glue_session *session);
+int glue_scan_luns(struct glue_session *session, u64 lun);
+void glue_scan_stop(struct glue_session *session);
 bool glue_scan_wants(const struct glue_session *session, u64 lun);
 extern struct workqueue_struct *glue_workqueue;
 
@@ -392,8 +428,8 @@ void glue_nic_unregister(void);
 /* fence.c */
 int glue_fence_create(void);
 void glue_fence_destroy(void);
-u64 glue_fence_ticket(void);
-bool glue_fence_has_passed(u64 ticket);
+unsigned long glue_fence_ticket(void);
+bool glue_fence_has_passed(unsigned long ticket);
 
 /* main.c */
 extern struct device *glue_root;

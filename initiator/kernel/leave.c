@@ -11,6 +11,7 @@
  * When every root session is given up, not much of user space can run: its programs are on the disk
  * that is lost. So the driver itself brings the machine to the end that was asked for.
  */
+#include <linux/rculist.h>
 #include <linux/reboot.h>
 
 #include "glue.h"
@@ -43,9 +44,11 @@ static void leave_set(enum leave_end end)
 	if (leave_end == LEAVE_NOT)
 		WRITE_ONCE(leave_since_ms, glue_now_ms());
 	WRITE_ONCE(leave_end, end);
-	list_for_each_entry(session, &glue_sessions, entry)
-		glue_session_kick(session);
 	mutex_unlock(&glue_sessions_lock);
+	rcu_read_lock();
+	list_for_each_entry_rcu(session, &glue_sessions, entry)
+		glue_session_kick(session);
+	rcu_read_unlock();
 }
 
 int glue_leave(const char *words, char *reason)
@@ -116,11 +119,11 @@ static bool leave_root_is_lost(void)
 	struct glue_session *session;
 	bool lost = true;
 
-	mutex_lock(&glue_sessions_lock);
-	list_for_each_entry(session, &glue_sessions, entry)
+	rcu_read_lock();
+	list_for_each_entry_rcu(session, &glue_sessions, entry)
 		if (session->options.root && !READ_ONCE(session->failing))
 			lost = false;
-	mutex_unlock(&glue_sessions_lock);
+	rcu_read_unlock();
 	return lost;
 }
 

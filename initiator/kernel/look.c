@@ -9,6 +9,7 @@
 #include <linux/blkdev.h>
 #include <linux/slab.h>
 #include <scsi/scsi_proto.h>
+#include <scsi/scsi_transport_iscsi.h>
 
 #include "glue.h"
 
@@ -76,6 +77,8 @@ void glue_look(struct work_struct *work)
 	struct glue_session *session = container_of(work, struct glue_session, look);
 	struct scsi_device *sdev;
 
+	if (READ_ONCE(session->going)) /* there may be no host any more */
+		return;
 	shost_for_each_device(sdev, session->scsi_host) {
 		struct glue_disk *disk = glue_lun_get(sdev);
 
@@ -88,5 +91,5 @@ void glue_look(struct work_struct *work)
 	if (!xchg(&session->luns_changed, false))
 		return;
 	dev_notice(&session->dev, "the target's LUNs have changed: looking for new ones\n");
-	glue_scan_all(session);
+	glue_scan_luns(session, SCAN_WILD_CARD);
 }

@@ -7,6 +7,7 @@
  * A link that is merely down is left alone: it may be back before anybody's timer ends.
  */
 #include <linux/netdevice.h>
+#include <linux/rculist.h>
 
 #include "glue.h"
 
@@ -18,8 +19,8 @@ static int nic_notify(struct notifier_block *block, unsigned long event, void *d
 
 	if (event != NETDEV_UNREGISTER || !net_eq(dev_net(nic), &init_net))
 		return NOTIFY_DONE;
-	mutex_lock(&glue_sessions_lock);
-	list_for_each_entry(session, &glue_sessions, entry) {
+	rcu_read_lock(); /* under RTNL: it must not wait for who makes a session */
+	list_for_each_entry_rcu(session, &glue_sessions, entry) {
 		for (i = 0; i < session->options.connection_count; i++) {
 			struct glue_connection *connection = &session->connections[i];
 
@@ -29,7 +30,7 @@ static int nic_notify(struct notifier_block *block, unsigned long event, void *d
 			glue_connection_kick(connection);
 		}
 	}
-	mutex_unlock(&glue_sessions_lock);
+	rcu_read_unlock();
 	return NOTIFY_DONE;
 }
 

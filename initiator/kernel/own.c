@@ -56,6 +56,7 @@ void glue_own_finish(struct glue_own *own, const struct hawser_completion *compl
 	struct scsi_sense_hdr sense;
 
 	own->result = completion->response || completion->status ? -EIO : 0;
+	own->status = completion->response ? 0xff : completion->status;
 	own->received = own->data ? GLUE_OWN_BYTES : 0;
 	if (completion->residual && !completion->overflow)
 		own->received -= min(completion->residual, own->received);
@@ -93,6 +94,7 @@ void glue_own_start(struct glue_session *session, struct glue_own *own)
 	slot->command = NULL;
 	slot->lun = own->lun;
 	slot->attempts = 0;
+	slot->costs = 0;
 	slot->came_back = false;
 	glue_park_add(session, slot, 0);
 	glue_session_kick(session);

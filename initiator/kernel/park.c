@@ -34,7 +34,8 @@ bool glue_park_take(struct glue_session *session, struct glue_slot *slot, u8 *ow
 
 	spin_lock_irqsave(&session->park_lock, flags);
 	/* In another nexus it is begun anew, and nobody's meanwhile. */
-	recovers &= slot->nexus == READ_ONCE(session->nexus);
+	recovers &= slot->nexus == READ_ONCE(session->nexus) &&
+		    slot->reinstatements == READ_ONCE(session->snapshot.reinstatements);
 	if (slot->parked && slot->came_back && recovers) {
 		spin_unlock_irqrestore(&session->park_lock, flags);
 		*owner = GLUE_OWNER_MOVING;

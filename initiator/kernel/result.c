@@ -22,7 +22,11 @@
  *   any other sense                 deliver            deliver
  *   iSCSI response "target failure" retry              retry, bounded
  *   too little data came            retry              retry, bounded
- *   ended by a reset                retry              retry
+ *   ended by a reset, or the ladder retry              retry
+ *
+ * Passthrough that may go out only once (passthrough.c) gets every status and sense as it came, but
+ * for BUSY and TASK SET FULL, by which the target has not begun it; where a retry would follow it
+ * gets a transport error.
  */
 #include <linux/blkdev.h>
 #include <scsi/scsi.h>
@@ -56,7 +60,7 @@ static bool result_sense_is_passing(struct glue_session *session, struct glue_sl
 	if (sense.sense_key == UNIT_ATTENTION)
 		glue_look_note(session, command->device, sense.asc, sense.ascq);
 	/* Whoever takes a disk away wants its errors. */
-	if (!session->options.root || !READ_ONCE(session->scanned) ||
+	if (!session->options.root || !READ_ONCE(session->scanned) || slot->once ||
 	    result_asks_what_is_there(command) || glue_lun_is_leaving(command->device))
 		return false;
 	if (sense.sense_key == NOT_READY)
@@ -97,6 +101,18 @@ static enum glue_verdict result_judge(struct glue_session *session, struct glue_
 	}
 }
 
+/* Of the whole disk, and answered when it is done (SBC-4 5.29, 5.30): no IMMED, no range. */
+static bool result_is_full_flush(const u8 *cdb)
+{
+	static const u8 nothing[12];
+
+	if (cdb[1] & 2)
+		return false;
+	if (cdb[0] == SYNCHRONIZE_CACHE)
+		return !memcmp(cdb + 2, nothing, 4) && !memcmp(cdb + 7, nothing, 2);
+	return !memcmp(cdb + 2, nothing, 12);
+}
+
 static void result_note_writes(struct glue_slot *slot)
 {
 	struct scsi_cmnd *command = slot->command;
@@ -105,7 +121,8 @@ static void result_note_writes(struct glue_slot *slot)
 	switch (command->cmnd[0]) {
 	case SYNCHRONIZE_CACHE:
 	case SYNCHRONIZE_CACHE_16:
-		atomic64_set(&disk->synced, slot->writes_seen);
+		if (result_is_full_flush(command->cmnd))
+			atomic64_set(&disk->synced, slot->writes_seen);
 		break;
 	default:
 		if (command->sc_data_direction == DMA_TO_DEVICE &&
@@ -121,8 +138,10 @@ enum glue_verdict glue_result(struct glue_session *session, struct glue_slot *sl
 	struct scsi_cmnd *command = slot->command;
 
 	if (completion->aborted) {
+		if (command && slot->once)
+			return glue_passthrough_end(slot, DID_TRANSPORT_DISRUPTED);
 		if (!command || !glue_eh_owns(slot))
-			return GLUE_RETRY; /* a reset, and not on its account */
+			return GLUE_RETRY; /* a reset not on its account, or the ladder */
 		command->result = DID_ABORT << 16;
 		return GLUE_DELIVER;
 	}
@@ -149,6 +168,10 @@ enum glue_verdict glue_result(struct glue_session *session, struct glue_slot *sl
 			result_note_writes(slot);
 		return GLUE_DELIVER;
 	}
+	if (!completion->response && completion->status == SAM_STAT_TASK_SET_FULL)
+		glue_depth_lower(command->device);
+	else if (slot->once && (completion->response || completion->status != SAM_STAT_BUSY))
+		return glue_passthrough_end(slot, DID_ERROR);
 	if (!session->options.root && slot->attempts >= RESULT_ATTEMPTS_MAX) {
 		command->result = DID_ERROR << 16;
 		return GLUE_DELIVER;

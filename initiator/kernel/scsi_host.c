@@ -21,7 +21,6 @@
 
 #define HOST_SECTORS_MAX 2048 /* 1 MiB: one MaxBurstLength of the default offer */
 #define HOST_SEGMENTS_MAX 256
-#define HOST_LUN_MAX 16384
 
 /* Wakes every connection that has commands waiting. Any context. */
 void glue_host_kick(struct glue_session *session)
@@ -58,6 +57,7 @@ static COMPAT_QC_STATUS host_queue_command(struct Scsi_Host *host, struct scsi_c
 	slot->command = command;
 	slot->attempts = 0;
 	slot->came_back = false;
+	glue_passthrough_begin(slot);
 	if (command->cmnd[0] == SYNCHRONIZE_CACHE || command->cmnd[0] == SYNCHRONIZE_CACHE_16)
 		slot->writes_seen = atomic64_read(&disk->writes);
 	index = (queue + READ_ONCE(session->turn[queue])) % session->options.connection_count;
@@ -75,7 +75,11 @@ void glue_host_describe(struct glue_session *session, u32 tag, struct hawser_com
 {
 	struct scsi_cmnd *command = session->slots[tag].command;
 
-	*out = (struct hawser_command){ .tag = tag, .task_attribute = 1 /* simple */ };
+	*out = (struct hawser_command){
+		.tag = tag,
+		.task_attribute = 1, /* simple */
+		.timeout_ms = glue_passthrough_patience(session, &session->slots[tag]),
+	};
 	if (!command)
 		return glue_own_describe(session->slots[tag].own, out);
 	out->length = scsi_bufflen(command);
@@ -89,12 +93,15 @@ void glue_host_describe(struct glue_session *session, u32 tag, struct hawser_com
 
 /*
  * A root disk waits for ever. Another one's command is aborted once its time is over, unless the
- * session has no target to talk to just now, or its LUN is held: then it waits for that.
+ * session has no target to talk to just now, or its LUN is held: then it waits for that. Whoever
+ * sent a command through all that (passthrough.c) has its own time kept everywhere.
  */
 static COMPAT_TIMEOUT_ACTION host_timed_out(struct scsi_cmnd *command)
 {
 	struct glue_session *session = glue_session_of_host(command->device->host);
 
+	if (session->slots[scsi_cmd_to_rq(command)->tag].once)
+		return COMPAT_TIMER_DONE;
 	if (session->options.root || READ_ONCE(session->gate) != GATE_OPEN ||
 	    glue_lun_holds(command))
 		return COMPAT_TIMER_RESET;
@@ -146,6 +153,7 @@ static int host_configure_disk(struct scsi_device *sdev, struct queue_limits *li
 	 */
 	compat_limit_queue(sdev, limits, session->options.offer.data_digest & 2);
 	glue_lun_configure(sdev);
+	glue_depth_configure(sdev);
 	return 0;
 }
 
@@ -170,6 +178,7 @@ struct scsi_host_template glue_host_template = {
 	COMPAT_DISK_CALLS(host_alloc_disk, host_configure_disk, glue_lun_destroy),
 	.sdev_groups = glue_lun_groups,
 	.change_queue_depth = scsi_change_queue_depth,
+	.track_queue_depth = 1,
 	.this_id = -1,
 	.sg_tablesize = HOST_SEGMENTS_MAX,
 	.max_sectors = HOST_SECTORS_MAX,
@@ -193,7 +202,7 @@ int glue_host_add(struct glue_session *session)
 	host->max_cmd_len = HAWSER_CDB_MAX;
 	host->max_id = 1;
 	host->max_channel = 0;
-	host->max_lun = HOST_LUN_MAX;
+	host->max_lun = U64_MAX; /* a flat LUN 256 is 16640 here */
 	session->take_turns = num_online_cpus() < session->options.connection_count;
 	err = scsi_add_host(host, &session->dev);
 	if (err) {

@@ -9,19 +9,48 @@
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/random.h>
+#include <linux/rculist.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
 #include "glue.h"
 
+/* 1 is what the root's session has had from the beginning. */
+#define SESSION_QUALIFIER_ROOT 1
+#define SESSION_QUALIFIER_DATA 2
+
+/*
+ * A session is on the list while its threads live: whoever finds it there may kick it. The list is
+ * walked under RCU by who may not wait (RTNL, a reboot), and changed under glue_sessions_lock; what
+ * may wait for RTNL, memory or a module is not done under that. session_making has the others.
+ */
 LIST_HEAD(glue_sessions);
 DEFINE_MUTEX(glue_sessions_lock);
+static LIST_HEAD(session_making); /* under glue_sessions_lock, by the same entry */
 static DEFINE_IDA(session_ida);
+
+/* Kept as long as the session: a kick that comes late wakes a thread that has ended, not a hole. */
+static struct task_struct *session_keep(struct task_struct *thread)
+{
+	return IS_ERR(thread) ? thread : get_task_struct(thread);
+}
+
+static void session_let_go(struct task_struct *thread)
+{
+	if (thread)
+		put_task_struct(thread);
+}
 
 static void session_release(struct device *dev)
 {
 	struct glue_session *session = container_of(dev, struct glue_session, dev);
+	u32 i;
 
+	for (i = 0; i < session->options.connection_count; i++)
+		session_let_go(session->connections[i].thread);
+	session_let_go(session->verifier);
+	session_let_go(session->thread);
 	ida_free(&session_ida, session->index);
 	glue_chap_destroy(session);
 	glue_own_free(session);
@@ -29,6 +58,12 @@ static void session_release(struct device *dev)
 	vfree(session->slots);
 	kvfree(session);
 	module_put(THIS_MODULE);
+}
+
+/* RFC 7143 11.12.5: stable for an initiator, a target and what the session is for. */
+static u16 session_isid_qualifier(const struct hawser_options *options)
+{
+	return options->root ? SESSION_QUALIFIER_ROOT : SESSION_QUALIFIER_DATA;
 }
 
 static int session_allocate_engine(struct glue_session *session)
@@ -41,7 +76,8 @@ static int session_allocate_engine(struct glue_session *session)
 	if (!session->slots || !session->engine_memory || glue_own_allocate(session))
 		return -ENOMEM;
 	session->engine = hawser_session_create(session->engine_memory, &session->options,
-						session->index + 1, get_random_u32());
+						session_isid_qualifier(&session->options),
+						get_random_u32());
 	if (!session->engine)
 		return -ENOMEM;
 	for (i = 0; i < session->options.connection_count; i++) {
@@ -85,6 +121,7 @@ static void session_init(struct glue_session *session, const struct hawser_optio
 	spin_lock_init(&session->lock);
 	INIT_LIST_HEAD(&session->park);
 	INIT_LIST_HEAD(&session->entry);
+	mutex_init(&session->scanning);
 	INIT_WORK(&session->scan, glue_scan);
 	INIT_WORK(&session->look, glue_look);
 }
@@ -100,15 +137,17 @@ static int session_start_threads(struct glue_session *session)
 		return -ENOMEM;
 	if (session->options.cpus_given && cpulist_parse(session->options.cpus, cpus))
 		cpumask_clear(cpus); /* was checked before */
-	thread = kthread_create(glue_control_thread, session, "hawser%u", session->index);
+	thread = session_keep(kthread_create(glue_control_thread, session, "hawser%u",
+					     session->index));
 	if (IS_ERR(thread)) {
 		err = PTR_ERR(thread);
 		goto out;
 	}
 	session->thread = thread;
 	for (i = 0; i < session->options.connection_count; i++) {
-		thread = kthread_create(glue_connection_thread, &session->connections[i],
-					"hawser%u/%u", session->index, i);
+		thread = session_keep(kthread_create(glue_connection_thread,
+						     &session->connections[i], "hawser%u/%u",
+						     session->index, i));
 		if (IS_ERR(thread)) {
 			err = PTR_ERR(thread);
 			goto out;
@@ -117,7 +156,8 @@ static int session_start_threads(struct glue_session *session)
 		if (cpumask_intersects(cpus, cpu_possible_mask))
 			set_cpus_allowed_ptr(thread, cpus);
 	}
-	thread = kthread_create(glue_verify_thread, session, "hawser%u/v", session->index);
+	thread = session_keep(kthread_create(glue_verify_thread, session, "hawser%u/v",
+					     session->index));
 	if (IS_ERR(thread)) {
 		err = PTR_ERR(thread);
 		goto out;
@@ -127,7 +167,11 @@ static int session_start_threads(struct glue_session *session)
 		wake_up_process(session->connections[i].thread);
 	wake_up_process(session->verifier);
 	wake_up_process(session->thread);
-	session->running = true;
+	smp_store_release(&session->running, true);
+	mutex_lock(&glue_sessions_lock);
+	list_del(&session->entry);
+	list_add_tail_rcu(&session->entry, &glue_sessions);
+	mutex_unlock(&glue_sessions_lock);
 out:
 	free_cpumask_var(cpus);
 	return err;
@@ -150,7 +194,6 @@ static void session_stop_threads(struct glue_session *session)
 
 static int session_check(const struct hawser_options *options, char *reason)
 {
-	struct glue_session *other;
 	cpumask_var_t cpus;
 	int err = 0;
 
@@ -168,19 +211,52 @@ static int session_check(const struct hawser_options *options, char *reason)
 		if (err)
 			return err;
 	}
-	list_for_each_entry(other, &glue_sessions, entry) {
-		if (!strcmp(other->options.target_name, options->target_name) &&
-		    !strcmp(other->options.initiator_name, options->initiator_name)) {
-			snprintf(reason, HAWSER_REASON_BYTES,
-				 "target=%.160s: session %s is there already", options->target_name,
-				 dev_name(&other->dev));
-			return -EEXIST;
-		}
+	return 0;
+}
+
+static int session_check_rival(const struct glue_session *session, struct list_head *list,
+			       char *reason)
+{
+	const struct hawser_options *options = &session->options;
+	struct glue_session *other;
+
+	lockdep_assert_held(&glue_sessions_lock);
+	list_for_each_entry(other, list, entry) {
+		if (strcmp(other->options.target_name, options->target_name) ||
+		    strcmp(other->options.initiator_name, options->initiator_name))
+			continue;
+		snprintf(reason, HAWSER_REASON_BYTES, "target=%.160s: session %s is there already",
+			 options->target_name, dev_name(&other->dev));
+		return -EEXIST;
 	}
 	return 0;
 }
 
-/* Under glue_sessions_lock. */
+/* From here on no other one can be made that would be its rival. */
+static int session_announce(struct glue_session *session, char *reason)
+{
+	int err;
+
+	mutex_lock(&glue_sessions_lock);
+	err = session_check_rival(session, &glue_sessions, reason);
+	if (!err)
+		err = session_check_rival(session, &session_making, reason);
+	if (!err)
+		list_add_tail(&session->entry, &session_making);
+	mutex_unlock(&glue_sessions_lock);
+	return err;
+}
+
+/* Nobody finds it any more, and who had found it is done with it. */
+static void session_withdraw(struct glue_session *session)
+{
+	mutex_lock(&glue_sessions_lock);
+	if (!list_empty(&session->entry))
+		list_del_rcu(&session->entry);
+	mutex_unlock(&glue_sessions_lock);
+	synchronize_rcu();
+}
+
 static struct glue_session *session_allocate(const struct hawser_options *options, char *reason)
 {
 	struct glue_session *session;
@@ -207,6 +283,8 @@ static struct glue_session *session_allocate(const struct hawser_options *option
 	session->dev.groups = glue_session_groups;
 	err = dev_set_name(&session->dev, "hawser%d", index);
 	if (!err)
+		err = session_announce(session, reason);
+	if (!err)
 		err = glue_chap_create(session, reason);
 	if (!err)
 		err = session_allocate_engine(session);
@@ -215,11 +293,11 @@ static struct glue_session *session_allocate(const struct hawser_options *option
 		err = device_add(&session->dev);
 	}
 	if (err) {
+		session_withdraw(session);
 		mutex_unlock(&session->removal);
 		put_device(&session->dev);
 		return ERR_PTR(err);
 	}
-	list_add_tail(&session->entry, &glue_sessions);
 	return session;
 }
 
@@ -228,10 +306,8 @@ struct glue_session *glue_session_create(const struct hawser_options *options, c
 	struct glue_session *session;
 	int err;
 
-	mutex_lock(&glue_sessions_lock);
 	err = session_check(options, reason);
 	session = err ? ERR_PTR(err) : session_allocate(options, reason);
-	mutex_unlock(&glue_sessions_lock);
 	if (IS_ERR(session))
 		goto failed;
 	err = session_start_threads(session);
@@ -257,6 +333,7 @@ void glue_session_destroy(struct glue_session *session)
 {
 	u64 bound_ms = 2 * session->options.logout_timeout_ms + 1000;
 
+	lockdep_assert_held(&session->removal);
 	if (session->running && !READ_ONCE(session->ended)) {
 		glue_session_request(session, REQUEST_LOGOUT);
 		if (!wait_event_timeout(session->changed, smp_load_acquire(&session->ended),
@@ -269,15 +346,14 @@ void glue_session_destroy(struct glue_session *session)
 	/* What still comes in fails from here on. */
 	if (session->running)
 		glue_session_request(session, REQUEST_ABANDON);
-	cancel_work_sync(&session->scan);
-	cancel_work_sync(&session->look);
+	glue_scan_stop(session);
 	glue_transport_remove(session);
 	glue_host_forget(session);
 	glue_sysfs_remove(session);
+	session_withdraw(session);
 	session_stop_threads(session);
-	mutex_lock(&glue_sessions_lock);
-	list_del_init(&session->entry);
-	mutex_unlock(&glue_sessions_lock);
+	cancel_work_sync(&session->scan); /* a thread may have asked for them once more */
+	cancel_work_sync(&session->look);
 	mutex_unlock(&session->removal);
 	device_unregister(&session->dev);
 }

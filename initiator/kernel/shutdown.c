@@ -18,7 +18,9 @@
 #include <linux/blkdev.h>
 #include <linux/delay.h>
 #include <linux/module.h>
+#include <linux/rculist.h>
 #include <linux/reboot.h>
+#include <linux/sched/mm.h>
 #include <scsi/scsi_proto.h>
 
 #include "glue.h"
@@ -76,17 +78,12 @@ static long shutdown_time_left(struct glue_session *session)
 /* Our own SYNCHRONIZE CACHE: of everything, waited for, at the latest until the grace is over. */
 static int shutdown_flush(struct glue_session *session, struct glue_disk *disk)
 {
-	struct glue_own *own = &session->own[GLUE_OWN_FLUSH];
 	u64 writes = atomic64_read(&disk->writes);
 	int err;
 
 	if (READ_ONCE(disk->state) == LUN_FOREIGN)
 		return -ENODEV; /* the flush of another disk is none of ours */
-	own->lun = disk->lun;
-	memset(own->cdb, 0, sizeof(own->cdb));
-	own->cdb[0] = SYNCHRONIZE_CACHE;
-	own->cdb_length = 10;
-	err = glue_own_run(session, own);
+	err = glue_flush(session, disk->lun);
 	if (!err)
 		atomic64_set(&disk->synced, writes);
 	return err;
@@ -127,6 +124,8 @@ static void shutdown_session(struct device *dev)
 {
 	struct glue_session *session = container_of(dev, struct glue_session, dev);
 
+	if (!smp_load_acquire(&session->running))
+		return; /* it was being made */
 	/* Only when the machine goes down by a way that told no notifier. */
 	if (!READ_ONCE(session->grace_ends_ms))
 		WRITE_ONCE(session->grace_ends_ms, glue_now_ms() + session->options.grace_ms);
@@ -150,27 +149,43 @@ static void shutdown_session(struct device *dev)
 		  session->options.grace_ms / 1000);
 }
 
+/* First, for all, and without waiting for memory or a lock: what comes next may want both. */
+static void shutdown_arm(void)
+{
+	struct glue_session *session;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(session, &glue_sessions, entry) {
+		WRITE_ONCE(session->grace_ends_ms, glue_now_ms() + session->options.grace_ms);
+		glue_session_kick(session);
+	}
+	rcu_read_unlock();
+}
+
 static void shutdown_prepare(bool root)
 {
 	struct glue_session *session;
 
+	lockdep_assert_held(&glue_sessions_lock);
 	list_for_each_entry(session, &glue_sessions, entry) {
-		if (session->options.root != root)
-			continue;
-		if (!device_link_add(&session->dev, shutdown_anchor, DL_FLAG_STATELESS))
+		if (session->options.root == root &&
+		    !device_link_add(&session->dev, shutdown_anchor, DL_FLAG_STATELESS))
 			dev_emerg(&session->dev, "cannot be moved before the NICs\n");
-		WRITE_ONCE(session->grace_ends_ms, glue_now_ms() + session->options.grace_ms);
-		glue_session_kick(session);
 	}
 }
 
 /* The last to be moved is the first to go: the root sessions go after all others. */
 static int shutdown_notify(struct notifier_block *block, unsigned long code, void *command)
 {
+	unsigned int noio;
+
+	shutdown_arm();
+	noio = memalloc_noio_save(); /* the links' memory is not waited for from a dead disk */
 	mutex_lock(&glue_sessions_lock);
 	shutdown_prepare(true);
 	shutdown_prepare(false);
 	mutex_unlock(&glue_sessions_lock);
+	memalloc_noio_restore(noio);
 	return NOTIFY_DONE;
 }
 

@@ -247,11 +247,7 @@ static int transport_user_scan(struct Scsi_Host *host, uint channel, uint id, u6
 		return -EINVAL;
 	if (!READ_ONCE(session->scanned))
 		return -EBUSY;
-	if (lun == SCAN_WILD_CARD)
-		glue_scan_all(session);
-	else
-		scsi_scan_target(&session->class_session->dev, 0, 0, lun, SCSI_SCAN_MANUAL);
-	return 0;
+	return glue_scan_luns(session, lun);
 }
 
 static struct iscsi_transport transport = {
