@@ -358,6 +358,7 @@ private:
         HAWSER_NEVER;  // whether the target has a gap before a command of ours
     wire::CmdSn m_gap_cmd_sn;
     bool m_gap_seen = false;
+    uint32_t m_gap_checks = 0;      // in a row, of a hole that nothing of ours fills
     TaskList m_reassigns;           // to be reassigned to this connection
     Task* m_reassigning = nullptr;  // its TASK REASSIGN is out
     uint16_t m_reassign_generation = 0;

@@ -20,6 +20,7 @@ constexpr uint32_t k_resend_timeout_ms = 3000;
 constexpr uint32_t k_requests_max = 3;
 constexpr uint8_t k_retries_max = 8;  // noise that takes so many in a row is none
 constexpr uint32_t k_gap_check_ms = 2000;
+constexpr uint32_t k_gap_checks_max = 15;
 constexpr uint32_t k_reassign_timeout_ms = 5000;
 
 // Which PDUs take a StatSN. R2T and a NOP-In that is no answer carry the next one, unadvanced.
@@ -40,6 +41,7 @@ void Connection::reset_recovery() {
     m_resent_deadline_ms = HAWSER_NEVER;
     m_gap_check_ms = HAWSER_NEVER;
     m_gap_seen = false;
+    m_gap_checks = 0;
     m_reassigning = nullptr;
     m_reassign_refusals = 0;
     m_reassign_deadline_ms = HAWSER_NEVER;
@@ -270,6 +272,12 @@ uint32_t Connection::check_command_gap(uint64_t now_ms) {
     m_gap_check_ms = task != nullptr ? now_ms + k_gap_check_ms : HAWSER_NEVER;
     while (task != nullptr && task->cmd_sn != expected) task = task->link.next;
     const bool again = m_gap_seen && m_gap_cmd_sn == expected;
+    // A hole that no command of ours fills, though there are some above it: a host dropped one that
+    // came back, and all stand still.
+    const bool unfilled = task == nullptr && m_gap_cmd_sn == expected && !m_active.empty() &&
+                          expected.precedes(m_shared->window.current());
+    m_gap_checks = unfilled ? m_gap_checks + 1 : 0;
+    if (m_gap_checks >= k_gap_checks_max) return fail(HAWSER_ERROR_COMMAND_NOT_TAKEN);
     m_gap_seen = task != nullptr;
     m_gap_cmd_sn = expected;
     if (task == nullptr) return HAWSER_WANT_TIMEOUT;

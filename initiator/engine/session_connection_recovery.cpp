@@ -34,6 +34,7 @@ constexpr bool is_connection_failure(uint32_t error) {
         case HAWSER_ERROR_ASYNC_DROP_CONNECTION:
             return true;
         case HAWSER_ERROR_TASK_OVERDUE_AGAIN:  // one was given up for it already
+        case HAWSER_ERROR_COMMAND_NOT_TAKEN:   // the hole is the session's
             return false;
         default:
             return error < HAWSER_ERROR_LOGIN_REDIRECTED;

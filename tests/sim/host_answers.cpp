@@ -64,10 +64,7 @@ void Host::check_bound(const Operation& operation) {
 
 // A command that costs the session each time gets an error of its own.
 bool Host::is_given_up(Operation& operation, uint32_t error) {
-    if (operation.kind == Operation::Kind::Inquire) {
-        look_again();
-        return true;
-    }
+    if (operation.kind == Operation::Kind::Inquire) return false;
     if (error == HAWSER_ERROR_NONE || m_scenario.canary == Canary::EndlessResend) return false;
     m_world.counts["commands that cost their connection"]++;
     if (++operation.accused <= k_accused_max) return false;

@@ -53,11 +53,14 @@ void Host::dispatch() {
 
 // Those that came back: the control thread gives them out, once it knows of all that was reported.
 void Host::dispatch_parked() {
-    if (m_managing == HAWSER_FUNCTION_LOGICAL_UNIT_RESET || !knows_disk()) return;
+    if (m_managing == HAWSER_FUNCTION_LOGICAL_UNIT_RESET) return;
+    if (m_parked.empty()) knows_disk();
     while (!m_parked.empty() && m_reports.empty() && snapshot().state == HAWSER_SESSION_LOGGED_IN) {
         Port* port = any_port();
         if (port == nullptr) return;
         const uint32_t tag = m_parked.front();
+        // At level 2 the look goes on as well: one that is dropped leaves a hole in CmdSN.
+        if (tag + 1 != m_tags.size() && !knows_disk()) return;
         m_parked.pop_front();
         give(*port, tag);
     }
@@ -240,7 +243,8 @@ void Host::take_parked(Port& port) {
             m_tags[tag].reset();
             continue;
         }
-        if (m_scenario.canary != Canary::ForgottenTask) m_parked.push_back(tag);
+        if (m_scenario.canary == Canary::ForgottenTask) continue;
+        tag + 1 == m_tags.size() ? m_parked.push_front(tag) : m_parked.push_back(tag);
     }
 }
 

@@ -407,3 +407,32 @@ TEST_CASE("at level 2 a task keeps the time that it was silent, whatever stands 
     REQUIRE(host.overdue.size() == 1);
     CHECK(host.overdue[0].tag == tag);
 }
+
+// Its CmdSN never came, and nothing else is sent under it: what comes after waits at the target.
+TEST_CASE("at level 2 a command that the host drops costs the session, and no more",
+          "[RFC 7143 7.2.1]") {
+    Host host("ErrorRecoveryLevel=2 DefaultTime2Wait=0", 2);
+    host.start();
+    host.target.script = [](Peer& peer, const Pdu& pdu) {
+        if (pdu.kind() != Opcode::LogoutRequest) return swallow(peer, pdu);
+        wire::LogoutResponse removed;
+        removed.initiator_task_tag = pdu.itt();
+        peer.send(removed, true);
+        return true;
+    };
+    const uint32_t dropped = host.submit(0, HAWSER_DATA_READ, 512);
+    host.run();
+    host.target.exp_cmd_sn--;
+    host.hold_parked = true;
+    host.cut(0);
+    host.pass(5000);
+    host.parked.clear();
+    host.came_back.clear();
+    host.in_use.erase(dropped);
+    host.submit(1, HAWSER_DATA_READ, 512);
+    host.pass(20000);
+    CHECK(host.snapshot().reinstatements == 0);
+    host.pass(25000);
+    CHECK(host.lost_with(1) == HAWSER_ERROR_COMMAND_NOT_TAKEN);
+    CHECK(host.snapshot().reinstatements == 1);
+}
