@@ -299,7 +299,8 @@ uint32_t hawser_connection_submit(struct hawser_connection *connection,
 /* The same for a command that came back by poll_parked. Where its session still lives, at
  * ErrorRecoveryLevel 2, the target goes on with it (TASK REASSIGN, 11.5.1), once the connection
  * that carried it has been removed there; everywhere else it is begun anew. One that is not given
- * back to a session that lives may leave a hole in CmdSN, which costs the session in half a minute. */
+ * back to a session that lives may leave a hole in CmdSN, which costs the session in half a
+ * minute. */
 uint32_t hawser_connection_resume(struct hawser_connection *connection,
                                   const struct hawser_command *command);
 
@@ -338,7 +339,7 @@ bool hawser_connection_poll_parked(struct hawser_connection *connection,
  * is still to be sent; also while commands before it get along, as the target may come to them in
  * turn. It is looked at once a second. It does not run while the command waits for the window or
  * for room in the socket: the target cannot forget what it never had. The host's own function goes
- * first; one that is asked for while the ladder's is out goes out after it. */
+ * first; one that is asked for while the ladder's is out goes out after it, within its own time. */
 #define HAWSER_RUNG_ABORT 1
 #define HAWSER_RUNG_CONNECTION 2
 #define HAWSER_RUNG_SESSION 3

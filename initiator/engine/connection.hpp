@@ -232,7 +232,7 @@ private:
     uint32_t end_management(uint32_t error, uint8_t response);
     uint32_t answer_management(uint8_t response);
     bool management_is_due() const { return m_management.wanted && !m_ladder.is_busy(); }
-    uint32_t release_management(uint64_t now_ms);
+    uint32_t release_management() const;
     uint32_t conclude_tasks(const hawser_scope& scope);
     uint32_t abort_task(Task& task);
     Task* find_own(uint32_t tag);

@@ -155,7 +155,7 @@ bool Connection::awaits_ladder(uint32_t initiator_task_tag) const {
 // A status that came before is the task's end, and there is none to abort.
 uint32_t Connection::answer_ladder(uint8_t response) {
     m_ladder.outstanding = false;
-    uint32_t wants = HAWSER_WANT_TIMEOUT | release_management(m_now_ms);
+    uint32_t wants = HAWSER_WANT_TIMEOUT | release_management();
     if (Task* task = find_task(m_ladder.task_itt)) {
         if (response > 1)  // 11.6.1: 0 and 1 both mean that the target has it no more
             return wants |
@@ -172,7 +172,7 @@ uint32_t Connection::end_patience(uint64_t now_ms) {
     // To one of a task that was answered meanwhile it is not missed.
     if (m_ladder.outstanding) m_ladder.late++;
     m_ladder.wanted = m_ladder.outstanding = false;
-    return release_management(now_ms) | climb(now_ms) | HAWSER_WANT_TIMEOUT;
+    return release_management() | climb(now_ms) | HAWSER_WANT_TIMEOUT;
 }
 
 // The connection goes. It does so by a FIN and is heard out, where the session goes with it: the

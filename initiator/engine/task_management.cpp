@@ -111,11 +111,10 @@ void Connection::append_management() {
                     one ? management.task_cmd_sn : wire::CmdSn{}, 0);
 }
 
-// The ladder's function is over, so that the host's may go; its time begins here.
-uint32_t Connection::release_management(uint64_t now_ms) {
-    if (!m_management.wanted) return 0;
-    m_management.deadline_ms = now_ms + timeout_of(m_shared->options, m_management.scope.function);
-    return HAWSER_WANT_TRANSMIT | HAWSER_WANT_TIMEOUT;
+// The ladder's function is over, so that the host's may go, if its own time is not over: a host
+// waits for its result no longer than that.
+uint32_t Connection::release_management() const {
+    return m_management.wanted ? HAWSER_WANT_TRANSMIT : 0;
 }
 
 uint32_t Connection::end_management(uint32_t error, uint8_t response) {
