@@ -29,6 +29,11 @@ void Proxy::handle_received(uint32_t id, Side side, const Bytes& bytes, uint64_t
     while (auto pdu = way.reader.next()) {
         pdus++;
         if (on_pdu) on_pdu(id, side, *pdu);
+        if (side == Side::ToTarget && order && order->refuses(id, *pdu)) {
+            way_of(pair, Side::ToInitiator).out.clear();
+            pair.closing = true;
+            return;
+        }
         Pdu changed = *pdu;
         // What was damaged before us goes on damaged.
         if (!script.handle(id, side, changed, now_ms))

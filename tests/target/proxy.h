@@ -12,8 +12,10 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 
 #include "negotiation.h"
+#include "order_guard.h"
 #include "script.h"
 
 namespace hawser::target {
@@ -46,6 +48,7 @@ public:
 
     Script script;
     uint64_t pdus = 0;
+    std::optional<OrderGuard> order;  // what it refuses never reaches the target
     std::function<void(uint32_t, Side, const Pdu&)> on_pdu;
 
 private:

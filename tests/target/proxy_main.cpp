@@ -42,6 +42,7 @@ public:
                    m_loop.listen(address));
         std::fflush(stdout);
     }
+    void refuse_lower() { m_proxy.order.emplace(); }
     void set_verbose() {
         m_proxy.on_pdu = [](uint32_t pair, Side side, const Pdu& pdu) {
             fmt::print("c{} {} {}\n", pair, side == Side::ToTarget ? "->" : "<-", describe(pdu));
@@ -51,6 +52,7 @@ public:
     void reset_all() { m_loop.reset_all(); }
     void report() {
         fmt::print("PDUs {}\n", m_proxy.pdus);
+        if (m_proxy.order) fmt::print("lower CmdSNs refused {}\n", m_proxy.order->refused);
         for (const std::string& place : m_proxy.script.unused())
             fmt::print("{}: this line never came to pass\n", place);
     }
@@ -111,6 +113,7 @@ int main(int argc, char** argv) {
     uint32_t faults = 10;
     uint32_t pdus = 1000;
     bool reset = false;
+    bool refuse_lower = false;
     bool verbose = false;
     app.add_option("--listen", addresses, "ADDRESS:PORT, repeated; port 0: any")->required();
     app.add_option("--target", targets, "ADDRESS:PORT, one for each --listen in turn")->required();
@@ -118,6 +121,8 @@ int main(int argc, char** argv) {
     app.add_option("--seed", seed, "faults by chance, made of this seed; they are printed");
     app.add_option("--faults", faults, "how many of them");
     app.add_option("--pdus", pdus, "among how many PDUs");
+    app.add_flag("--refuse-lower-cmdsn", refuse_lower,
+                 "close a connection that carries a CmdSN below the highest of its session");
     app.add_flag("--reset-at-end", reset, "what is open at SIGTERM is reset, not closed");
     app.add_flag("-v,--verbose", verbose, "print every PDU");
     CLI11_PARSE(app, argc, argv);
@@ -132,6 +137,7 @@ int main(int argc, char** argv) {
         }
         Server server(std::move(rules), targets);
         if (verbose) server.set_verbose();
+        if (refuse_lower) server.refuse_lower();
         for (const std::string& address : addresses) server.listen(address);
         server.run();
         if (reset) server.reset_all();

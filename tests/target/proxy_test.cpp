@@ -234,4 +234,37 @@ TEST_CASE("a seed gives the same script each time, and every line can be read", 
     CHECK(random_script(1, 20, 500) != random_script(2, 20, 500));
 }
 
+TEST_CASE("the proxy refuses a CmdSN below the highest of its session, on its connection alone") {
+    Wire wire({});
+    wire.proxy.order.emplace();
+    wire.proxy.open(1000);  // connection 1
+    const auto give = [&](uint32_t pair, const Pdu& pdu) {
+        wire.proxy.handle_received(pair, Side::ToTarget, encode(pdu, {}), wire.now_ms);
+    };
+    const auto command = [](uint32_t cmd_sn, bool immediate) {
+        wire::NopOut nop;
+        if (immediate) nop.opcode |= wire::k_immediate;
+        nop.initiator_task_tag = cmd_sn;
+        nop.cmd_sn = cmd_sn;
+        return make_pdu(nop);
+    };
+    for (uint32_t pair : {0u, 1u}) {
+        wire::LoginRequest login;
+        login.isid[0] = 0x80;
+        login.tsih = static_cast<uint16_t>(pair);
+        login.cmd_sn = 7;
+        give(pair, make_pdu(login));
+    }
+    give(0, command(7, false));
+    give(1, command(9, false));
+    give(0, command(8, true));
+    CHECK_FALSE(wire.proxy.wants_close(0));
+    wire.bytes();
+    give(0, command(8, false));
+    CHECK(wire.bytes().empty());
+    CHECK(wire.proxy.wants_close(0));
+    CHECK_FALSE(wire.proxy.wants_close(1));
+    CHECK(wire.proxy.order->refused == 1);
+}
+
 }  // namespace hawser::target
