@@ -81,6 +81,9 @@ uint32_t hawser_session_add_connection(hawser_session* session, const hawser_por
 uint32_t hawser_session_drop_connection(hawser_session* session, uint32_t index, uint64_t) {
     return session->session.drop_connection(index);
 }
+uint32_t hawser_session_set_cmd_sn_order(hawser_session* session, uint8_t order, uint64_t now_ms) {
+    return session->session.set_cmd_sn_order(order, now_ms);
+}
 uint32_t hawser_session_reinstate(hawser_session* session, uint64_t now_ms) {
     return session->session.reinstate(now_ms);
 }
@@ -189,6 +192,10 @@ uint32_t hawser_connection_send_targets(hawser_connection* connection, uint32_t 
 uint32_t hawser_connection_conclude(hawser_connection* connection, uint32_t epoch,
                                     const hawser_scope* scope) {
     return connection->connection.conclude(epoch, *scope);
+}
+uint32_t hawser_connection_try_order(hawser_connection* connection, uint32_t epoch, uint16_t other,
+                                     uint64_t now_ms) {
+    return connection->connection.try_order(epoch, other, now_ms);
 }
 bool hawser_connection_poll_transmit(hawser_connection* connection, uint32_t room,
                                      hawser_transmit* transmit) {

@@ -34,6 +34,7 @@
 #endif
 
 #include "error.h"
+#include "message.h"
 #include "options.h"
 
 #ifdef __cplusplus
@@ -71,100 +72,6 @@ struct hawser_session *hawser_session_create(void *memory, const struct hawser_o
                                              uint16_t isid_qualifier, uint32_t random);
 struct hawser_connection *hawser_session_connection(struct hawser_session *session, uint32_t index);
 
-enum hawser_order_kind {
-    /* Open TCP to order.where (number `portal` of the session's). The connection's login_timeout
-     * runs from here: call start_connect first. */
-    HAWSER_ORDER_CONNECT = 1,
-    /* hawser_connection_drain: send nothing more, read until EOF or the deadline, then close. */
-    HAWSER_ORDER_DRAIN,
-    /* hawser_connection_abandon: close now (a login or connect in progress included). */
-    HAWSER_ORDER_CLOSE,
-    /* hawser_connection_logout(order.logout_reason). */
-    HAWSER_ORDER_LOGOUT,
-    /* hawser_connection_recover(order.cid): ErrorRecoveryLevel 2. */
-    HAWSER_ORDER_RECOVER,
-    /* hawser_connection_proceed: tasks that wait on it may be reassigned. */
-    HAWSER_ORDER_PROCEED,
-    /* The session is LOGGED_IN: parked commands go to connections that are logged in. The first one
-     * means that the LUNs can be scanned; `first` says so. */
-    HAWSER_ORDER_RELEASE,
-    /* Every connection asked for is logged in or has failed once since the last RELEASE. */
-    HAWSER_ORDER_SETTLED,
-    /* The session is over (FREE), all sockets are closed; error says why (NONE: a Logout). */
-    HAWSER_ORDER_ENDED,
-    /* hawser_connection_conclude(order.scope): a function on another connection ended these. */
-    HAWSER_ORDER_CONCLUDE,
-    /* hawser_connection_send_targets: what other portals does the target have? */
-    HAWSER_ORDER_SEND_TARGETS,
-};
-
-struct hawser_login_order {
-    uint8_t isid[6];
-    uint16_t tsih; /* 0: leading */
-    uint16_t cid;
-    uint8_t leading;
-    uint8_t reserved;
-    uint32_t random;
-    uint16_t target_portal_group_tag; /* to hold a further connection to; valid unless leading */
-    struct hawser_keys session_keys;  /* what the leading connection agreed; unused when leading */
-};
-
-/* Which tasks a task management function is about (RFC 7143 4.2.3.2): those of the LUN, or all
- * with a target reset, whose CmdSN comes before the function's. */
-struct hawser_scope {
-    uint8_t function; /* HAWSER_FUNCTION_* */
-    uint8_t lun[8];
-    uint32_t cmd_sn;
-};
-
-struct hawser_order {
-    uint32_t kind;
-    uint32_t index; /* the connection; unused for RELEASE, SETTLED, ENDED */
-    uint32_t epoch;
-    uint32_t portal;
-    uint32_t error;
-    uint32_t detail;
-    uint64_t deadline_ms; /* DRAIN: for the EOF; CONNECT: for TCP */
-    uint8_t logout_reason; /* RFC 7143 11.14.1 */
-    uint8_t first;
-    uint16_t cid; /* RECOVER: the connection that was lost */
-    struct hawser_login_order login;
-    struct hawser_scope scope; /* CONCLUDE */
-    struct hawser_portal where; /* CONNECT */
-};
-
-enum hawser_report_kind {
-    HAWSER_REPORT_LOGGED_IN = 1,
-    /* It carries nothing any more; CLOSED follows, after WANT_CLOSE at once, or (a breach below
-     * ErrorRecoveryLevel 2, WANT_FIN) when the target has closed too, or was waited for. */
-    HAWSER_REPORT_LOST,
-    HAWSER_REPORT_CLOSED,           /* its socket is gone and its tasks are parked */
-    HAWSER_REPORT_LOGGED_OUT,       /* Logout answered; detail: tasks it ended; CLOSED follows */
-    HAWSER_REPORT_LOGOUT_REQUESTED, /* async event 1: Logout within detail seconds */
-    HAWSER_REPORT_TASKS_ENDED,      /* a function is done: siblings conclude report.scope too */
-    HAWSER_REPORT_RECOVERED,        /* answer to RECOVER for cid; detail is the response */
-    HAWSER_REPORT_DROP_ANNOUNCED,   /* async event 2 about CID detail, with its times */
-    HAWSER_REPORT_PORTAL,           /* learned: redirect, redirect_port, target_portal_group_tag */
-    HAWSER_REPORT_PORTALS_TOLD,     /* SEND_TARGETS is done; error says how */
-};
-
-struct hawser_report {
-    uint32_t kind;
-    uint32_t index;
-    uint32_t epoch;
-    uint32_t error;
-    uint32_t detail;
-    uint16_t tsih;
-    uint16_t target_portal_group_tag;
-    uint16_t time2wait_s;   /* as an async message or a Logout Response says; 0xffff: not said */
-    uint16_t time2retain_s; /* the same */
-    struct hawser_address redirect; /* LOGIN_REDIRECTED */
-    uint16_t redirect_port;
-    struct hawser_keys keys; /* LOGGED_IN */
-    struct hawser_scope scope; /* TASKS_ENDED */
-    uint16_t cid;            /* RECOVERED */
-};
-
 /* Begin: orders the leading login. */
 uint32_t hawser_session_start(struct hawser_session *session, uint64_t now_ms);
 /* End it: Logout on every connection, the last one for the session; ENDED follows, at the latest
@@ -172,16 +79,19 @@ uint32_t hawser_session_start(struct hawser_session *session, uint64_t now_ms);
 uint32_t hawser_session_logout(struct hawser_session *session, uint64_t now_ms);
 /* End it without a word on the wire (grace is over). ENDED follows when all sockets are closed. */
 uint32_t hawser_session_abandon(struct hawser_session *session, uint64_t now_ms);
-/* One connection more, while the session is LOGGED_IN: to this portal, or (NULL) to the next one in
- * turn. Returns enum hawser_error; on NONE *index is its CID and orders are due: CONNECT, and
- * SETTLED when it is logged in or has failed once. */
+/* One connection more: to this portal, or (NULL) to the next one in turn; between two logins it
+ * comes with the next. Returns enum hawser_error; on NONE *index is its CID, and SETTLED follows
+ * when it is logged in or has failed once. */
 uint32_t hawser_session_add_connection(struct hawser_session *session,
                                        const struct hawser_portal *portal, uint32_t *index,
                                        uint64_t now_ms);
-/* Logs a connection out when its tasks are done, and opens it no more. Not the last one. Returns
- * enum hawser_error; on NONE orders are due. */
+/* Logs a connection out when its tasks are done, and opens it no more, in every state. Not the last
+ * one. Returns enum hawser_error. */
 uint32_t hawser_session_drop_connection(struct hawser_session *session, uint32_t index,
                                         uint64_t now_ms);
+/* As the option cmdsn_order has it, from now on: connections are logged out, or opened again. */
+uint32_t hawser_session_set_cmd_sn_order(struct hawser_session *session, uint8_t order,
+                                         uint64_t now_ms);
 /* Starts the session anew as after a loss (a host's last means against a target that answers to
  * nothing else). Nothing unless LOGGED_IN. */
 uint32_t hawser_session_reinstate(struct hawser_session *session, uint64_t now_ms);
@@ -215,6 +125,10 @@ struct hawser_session_snapshot {
     uint32_t connections_asked;
     uint32_t portal_count; /* those of the options, then what was learned and added */
     struct hawser_portal portals[HAWSER_PORTALS_MAX];
+    uint8_t cmd_sn_order; /* HAWSER_CMD_SN_ORDER_*: as asked for */
+    bool fallback; /* AUTO found a target that does not order: one connection, of those asked */
+    uint32_t portals_ignored; /* told by the target, and of no meaning here */
+    uint32_t own_mistakes, own_mistake; /* how many, and the last one: engine/own_mistake.hpp */
 };
 /* Control thread; a host publishes it for sysfs. */
 void hawser_session_read(const struct hawser_session *session,
@@ -385,6 +299,10 @@ uint32_t hawser_connection_send_targets(struct hawser_connection *connection, ui
                                         uint64_t now_ms);
 uint32_t hawser_connection_conclude(struct hawser_connection *connection, uint32_t epoch,
                                     const struct hawser_scope *scope);
+/* Keeps a CmdSN back until a later one has come by `other`: TRIED tells what the target made of it,
+ * or a loss does. */
+uint32_t hawser_connection_try_order(struct hawser_connection *connection, uint32_t epoch,
+                                     uint16_t other, uint64_t now_ms);
 
 /* Sending. What to send now, given room bytes of socket space: bytes of the engine's, then data of
  * a task. The same answer until handle_transmitted moves on; a partial send is fine. New commands

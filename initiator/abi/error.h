@@ -36,6 +36,9 @@ extern "C" {
     X(TASK_OVERDUE, 11, "target answers others, but not a command and not its abort")              \
     X(TASK_OVERDUE_AGAIN, 12, "target does not answer a command on a second connection either")    \
     X(COMMAND_NOT_TAKEN, 13, "target does not take a command, however often it is sent")           \
+    X(CMD_SN_NOT_ORDERED, 14, "target does not put commands of several connections into order")    \
+    X(OWN_MISTAKE, 15, "a mistake of our own: please report it")                                   \
+    X(PORTAL_UNREACHABLE, 16, "target tells a portal that means nothing from here")                \
     /* Login answers, RFC 7143 11.13.5; detail is Status-Class << 8 | Status-Detail */             \
     X(LOGIN_REDIRECTED, 20, "target redirects the login (0101/0102)")                              \
     X(LOGIN_INITIATOR_ERROR, 21, "target refuses the login: initiator error (0200)")               \

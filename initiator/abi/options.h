@@ -101,7 +101,14 @@ struct hawser_options {
     uint8_t portals_all;       /* ask the target for its other portals */
     uint8_t lu_reset_after_loss; /* host: before writes are sent again in a new session */
     uint32_t fail_after_ms; /* host: without a session for so long commands fail; 0: never */
+    uint8_t cmd_sn_order;   /* HAWSER_CMD_SN_ORDER_* */
 };
+
+/* Whether the target puts commands that come by several connections into the order of their CmdSN,
+ * as RFC 7143 4.2.2.1 has it. One that does it within a connection only gets one connection. */
+#define HAWSER_CMD_SN_ORDER_AUTO 0u /* until it is seen that it does not: yes */
+#define HAWSER_CMD_SN_ORDER_SESSION 1u
+#define HAWSER_CMD_SN_ORDER_CONNECTION 2u
 
 /* RFC 7143 12.1.3, and IANA's "PPP Authentication Algorithms" */
 #define HAWSER_CHAP_MD5 5u

@@ -12,6 +12,7 @@
 #define HAWSER_REQUEST_ADD "add"   /* add session=hawserN [portal=...] */
 #define HAWSER_REQUEST_DROP "drop" /* drop session=hawserN connection=N */
 #define HAWSER_REQUEST_ACCEPT "accept" /* accept session=hawserN lun=N identity=HEX */
+#define HAWSER_REQUEST_CMDSN_ORDER "cmdsn_order" /* cmdsn_order session=hawserN WORD */
 #define HAWSER_REQUEST_LEAVE "leave" /* leave [then=poweroff|reboot|kexec|halt|nothing] */
 #define HAWSER_REQUEST_STAY "stay"
 #define HAWSER_REQUEST_BYTES_MAX 8191

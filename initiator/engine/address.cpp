@@ -162,4 +162,27 @@ void format_address(const hawser_address& address, wire::TextWriter& writer) {
     }
 }
 
+bool is_link_local(const hawser_address& address) {
+    return address.family == 6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
+}
+
+bool is_unicast(const hawser_address& address) {
+    if (address.family == 4) return address.bytes[0] != 0 && address.bytes[0] < 224;
+    uint8_t all = 0;
+    for (uint8_t byte : address.bytes) all |= byte;
+    return all != 0 && address.bytes[0] != 0xff;
+}
+
+// 127/8; ::1, and the same IPv4 addresses as IPv6 maps them.
+bool is_loopback(const hawser_address& address) {
+    if (address.family == 4) return address.bytes[0] == 127;
+    uint8_t before = 0;
+    for (uint32_t i = 0; i < 10; i++) before |= address.bytes[i];
+    if (address.family != 6 || before != 0) return false;
+    if (address.bytes[10] == 0xff && address.bytes[11] == 0xff) return address.bytes[12] == 127;
+    uint8_t middle = 0;
+    for (uint32_t i = 10; i < 15; i++) middle |= address.bytes[i];
+    return middle == 0 && address.bytes[15] == 1;
+}
+
 }  // namespace hawser

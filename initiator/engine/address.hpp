@@ -23,6 +23,10 @@ struct AddressAndPort {
 std::optional<hawser_address> parse_address(std::string_view text);
 // ADDRESS[:PORT], an IPv6 address in brackets; without a port: 3260. Not a host name.
 std::optional<AddressAndPort> parse_portal(std::string_view text);
+// What one can connect to: not "any" and not a group.
+bool is_unicast(const hawser_address& address);
+bool is_loopback(const hawser_address& address);
+bool is_link_local(const hawser_address& address);
 void format_address(const hawser_address& address, wire::TextWriter& writer);
 
 }  // namespace hawser

@@ -43,6 +43,10 @@ void Connection::reset_transport() {
     m_logout_deadline_ms = HAWSER_NEVER;
     m_unacknowledged_ms = m_suspect_ms = m_stall_check_ms = HAWSER_NEVER;
     m_awaits_taken_in = false;
+    m_on_trial = m_trial_wanted = m_trial_held = false;
+    m_trial_overdue = m_trial_arrival_wanted = false;
+    m_trial_answers = 0;
+    m_trial_deadline_ms = HAWSER_NEVER;
     m_transmit_begin = 0;
     m_transmit_end = 0;
     m_transmit_task = nullptr;
@@ -61,12 +65,20 @@ void Connection::reset_transport() {
     reset_recovery();
 }
 
+// The host sees it; what the connection carried comes back, and the session starts anew.
+uint32_t Connection::own_mistake(OwnMistake which) {
+    note_own_mistake(*m_shared, which);
+    return fail(HAWSER_ERROR_OWN_MISTAKE, static_cast<uint32_t>(which));
+}
+
 uint32_t Connection::start_connect(const hawser_order& order, uint64_t now_ms) {
-    if (m_open || !advance(ConnectionEvent::ConnectOrdered)) return 0;
+    if (m_open) return own_mistake(OwnMistake::OpenedTwice);
+    if (!advance(ConnectionEvent::ConnectOrdered)) return 0;
     reset_transport();
     m_open = true;
     m_epoch = order.epoch;
     m_leading = order.login.leading != 0;
+    m_on_trial = order.login.on_trial != 0;
     m_statuses.reset({});  // RFC 7143 11.12.9: reserved in the first request of a new connection
     m_login_answered = false;
     m_login.begin(m_shared->options, order.login);
@@ -98,9 +110,12 @@ hawser_report Connection::make_report(uint32_t kind) const {
 }
 
 void Connection::push_report(const hawser_report& report) {
-    // An episode from CONNECT to CLOSED gives at most four: the ring cannot overflow, because the
+    // An episode from CONNECT to CLOSED gives at most five: the ring cannot overflow, because the
     // session orders no CONNECT before it has seen CLOSED.
-    if (m_report_count == k_reports_max) return;
+    if (m_report_count == k_reports_max) {
+        note_own_mistake(*m_shared, OwnMistake::ReportRingFull);
+        return;
+    }
     m_reports[(m_report_begin + m_report_count) % k_reports_max] = report;
     m_report_count++;
 }
@@ -158,10 +173,12 @@ uint32_t Connection::fail(uint32_t error, uint32_t detail) {
     const bool leaves = can_leave(error);
     m_closing = !leaves;
     record_error(error, detail);
-    add(m_losses, 1u);
+    // A redirect is an answer to a login, not a loss.
+    if (error != HAWSER_ERROR_LOGIN_REDIRECTED) add(m_losses, 1u);
     hawser_report report = make_report(HAWSER_REPORT_LOST);
     report.error = error;
     report.detail = detail;
+    report.crossed = is_crossed();
     if (error == HAWSER_ERROR_ASYNC_DROP_CONNECTION || error == HAWSER_ERROR_ASYNC_DROP_SESSION) {
         const auto& message = header_as<wire::AsyncMessage>();
         report.time2wait_s = message.parameter2.get();
@@ -269,6 +286,8 @@ uint32_t Connection::abandon() {
 
 uint32_t Connection::logout(uint8_t reason, uint64_t now_ms) {
     if (!m_open || m_closing || m_draining || !advance(ConnectionEvent::LogoutSent)) return 0;
+    // What is kept back goes out before it.
+    const uint32_t trial = holds_for_trial() ? handle_trial_timeout() : 0;
     m_logging_out = true;
     m_logout_wanted = true;
     m_logout_reason = reason & ~HAWSER_LOGOUT_WHEN_IDLE;
@@ -278,7 +297,7 @@ uint32_t Connection::logout(uint8_t reason, uint64_t now_ms) {
         m_holds_commands = true;
         if (m_logout_due_ms < m_logout_deadline_ms) m_logout_deadline_ms = m_logout_due_ms;
     }
-    return HAWSER_WANT_TRANSMIT | HAWSER_WANT_TIMEOUT;
+    return trial | HAWSER_WANT_TRANSMIT | HAWSER_WANT_TIMEOUT;
 }
 
 uint64_t Connection::poll_timeout() const {
@@ -288,6 +307,7 @@ uint64_t Connection::poll_timeout() const {
     if (m_logout_deadline_ms < deadline) deadline = m_logout_deadline_ms;
     if (m_management.deadline_ms < deadline) deadline = m_management.deadline_ms;
     if (m_text.deadline_ms < deadline) deadline = m_text.deadline_ms;
+    if (m_trial_deadline_ms < deadline) deadline = m_trial_deadline_ms;
     if (m_state == ConnectionState::LoggedIn && !m_draining &&
         m_shared->options.noop_out_interval_ms != 0) {
         uint64_t nop = m_last_received_ms + m_shared->options.noop_out_interval_ms;
@@ -321,6 +341,7 @@ uint32_t Connection::handle_timeout(uint64_t now_ms) {
         if (m_management.outstanding) m_management.overdue++;
         return end_management(HAWSER_ERROR_TASK_MANAGEMENT_TIMEOUT, 0);
     }
+    if (m_trial_deadline_ms <= now_ms) return handle_trial_timeout();
     if (recovery_deadline() <= now_ms) return handle_recovery_timeout(now_ms);
     if (stall_deadline() <= now_ms) return handle_stall_timeout(now_ms);
     if (overdue_deadline() <= now_ms) return handle_overdue_timeout(now_ms);
@@ -342,6 +363,15 @@ uint32_t Connection::ping(uint64_t now_ms) {
 }
 
 uint32_t Connection::submit(const hawser_command& command) {
+    if (command.tag >= m_shared->tasks.size()) return own_mistake(OwnMistake::BadTag);
+    // It comes back parked when the connection is closed.
+    const uint32_t wants = accepts() ? 0 : own_mistake(OwnMistake::NotAccepting);
+    begin(command);
+    return wants | HAWSER_WANT_TRANSMIT;
+}
+
+// A task, from its beginning.
+void Connection::begin(const hawser_command& command) {
     Task& task = m_shared->tasks[command.tag];
     const uint32_t generation = (task.identity.load(std::memory_order_relaxed) >> 16) + 1;
     task.identity.store(generation << 16, std::memory_order_relaxed);
@@ -371,7 +401,6 @@ uint32_t Connection::submit(const hawser_command& command) {
     m_pending.push_back(task);
     m_task_count++;
     m_published_tasks.store(m_task_count, std::memory_order_relaxed);
-    return HAWSER_WANT_TRANSMIT;
 }
 
 bool Connection::poll_completion(hawser_completion& completion) {

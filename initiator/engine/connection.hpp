@@ -16,14 +16,15 @@
 // connection_receive.cpp (framing), connection_control.cpp (login, NOP, Logout, async, Reject),
 // connection_text.cpp (text), task_management.cpp (ending tasks), data_transfer.cpp (SCSI),
 // connection_stall.cpp (a silent one among living ones), connection_overdue.cpp (a silent task),
+// order_trial.cpp (whether the target orders commands between connections),
 // retransmission.cpp (ErrorRecoveryLevel 1: holes), reassignment.cpp (ErrorRecoveryLevel 2: tasks
 // of a lost connection).
 #pragma once
 
 #include "abi/engine.h"
-#include "engine/command_window.hpp"
 #include "engine/connection_states.hpp"
 #include "engine/login.hpp"
+#include "engine/session_shared.hpp"
 #include "engine/status_window.hpp"
 #include "engine/task.hpp"
 #include "engine/text_exchange.hpp"
@@ -44,24 +45,6 @@ namespace hawser {
 // link is dead gives no EOF, and so this is also what such a link costs.
 inline constexpr uint32_t k_close_patience_ms = 2000;
 
-// What all connections of a session look at. Options never change; tasks are owned one by one.
-struct SessionShared {
-    hawser_options options{};
-    CommandWindow window;
-    std::span<Task> tasks;
-    // CIDs, as bits, whose tasks wait until the target has removed the connection (7.2.2). A bit is
-    // set by the connection's thread as it closes, before its tasks come back; the control thread
-    // clears it.
-    std::atomic<uint32_t> recovering{0};
-    // connection_stall.cpp: when each connection last heard from the target, and when one of them
-    // last asked the others for a sign of life.
-    struct alignas(64) Heard {
-        std::atomic<uint64_t> ms{0};
-    };
-    std::array<Heard, HAWSER_CONNECTIONS_MAX> heard;
-    std::atomic<uint64_t> suspected_ms{0};
-};
-
 class Connection {
 public:
     void create(SessionShared& shared, uint32_t index);
@@ -79,11 +62,13 @@ public:
     uint64_t poll_timeout() const;
     bool poll_report(hawser_report& report);
 
-    bool accepts() const { return m_state == ConnectionState::LoggedIn && !m_draining; }
+    bool accepts() const {
+        return m_state == ConnectionState::LoggedIn && !m_draining && !is_on_trial();
+    }
     uint32_t submit(const hawser_command& command);
     uint32_t resume(const hawser_command& command);
     uint32_t recover(uint16_t cid, uint64_t now_ms);
-    uint32_t proceed() const;
+    uint32_t proceed();
     bool poll_completion(hawser_completion& completion);
     bool poll_parked(hawser_parked& parked);
     bool poll_overdue(hawser_overdue& overdue);
@@ -91,6 +76,7 @@ public:
     bool poll_managed(hawser_managed& managed);
     uint32_t conclude(uint32_t epoch, const hawser_scope& scope);
     uint32_t send_targets(uint32_t epoch, uint64_t now_ms);
+    uint32_t try_order(uint32_t epoch, uint16_t other, uint64_t now_ms);
 
     bool poll_transmit(uint32_t room, hawser_transmit& transmit);
     uint32_t handle_transmitted(uint32_t length, uint64_t now_ms);
@@ -109,9 +95,11 @@ public:
 private:
     // connection.cpp
     bool advance(ConnectionEvent event);
+    void begin(const hawser_command& command);
     uint32_t fail(uint32_t error, uint32_t detail = 0);
     uint32_t blame(Task* task, uint32_t error, uint32_t detail = 0);
     uint32_t leave(uint32_t error);
+    uint32_t own_mistake(OwnMistake which);
     bool can_leave(uint32_t error) const;
     uint32_t close_quietly();
     void record_error(uint32_t error, uint32_t detail);
@@ -148,6 +136,19 @@ private:
     uint32_t end_patience(uint64_t now_ms);
     uint32_t give_up(const Task& task, uint8_t rung, uint32_t error, uint64_t now_ms);
     void reset_ladder();
+
+    // order_trial.cpp
+    bool is_on_trial() const;
+    bool holds_for_trial() const { return m_trial_wanted || m_trial_held; }
+    bool is_crossed() const;
+    bool fill_trial();
+    bool trial_is_due() const;
+    uint32_t continue_trial();
+    bool is_of_trial(uint32_t initiator_task_tag) const;
+    uint32_t handle_trial_answer(uint32_t initiator_task_tag);
+    uint32_t handle_trial_timeout();
+    uint32_t end_trial(uint32_t outcome);
+    void append_trial_nop(uint32_t kind, bool immediate, wire::CmdSn cmd_sn);
 
     // connection_transmit.cpp
     void fill(uint32_t room);
@@ -369,6 +370,16 @@ private:
     bool m_recover_outstanding = false;
     uint16_t m_recover_cid = 0;
     uint64_t m_recover_deadline_ms = HAWSER_NEVER;
+
+    // order_trial.cpp
+    bool m_on_trial = false;      // it logged in to be overtaken by, or to overtake
+    bool m_trial_wanted = false;  // a CmdSN is to be taken
+    bool m_trial_held = false;    // it was taken, and is not sent yet
+    bool m_trial_overdue = false;
+    bool m_trial_arrival_wanted = false;
+    uint8_t m_trial_answers = 0;  // that are awaited, bits by kind
+    wire::CmdSn m_trial_cmd_sn;
+    uint64_t m_trial_deadline_ms = HAWSER_NEVER;
 
     // text in full feature phase: one exchange at a time, RFC 7143 6.2
     struct TextTask {

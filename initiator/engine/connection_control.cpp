@@ -19,7 +19,7 @@ uint32_t Connection::take_window() {
     const auto& numbering = header_as<wire::TargetNumbering>();
     const bool wake = m_shared->window.publish(wire::CmdSn(numbering.exp_cmd_sn.get()),
                                                wire::CmdSn(numbering.max_cmd_sn.get()));
-    return wake ? HAWSER_WANT_WAKE : 0;
+    return (wake ? HAWSER_WANT_WAKE : 0) | continue_trial();
 }
 
 uint32_t Connection::dispatch_control() {
@@ -97,6 +97,7 @@ uint32_t Connection::handle_nop_in() {
     const uint32_t itt = nop.initiator_task_tag.get();
     const uint32_t ttt = nop.target_transfer_tag.get();
     const uint32_t wants = take_window();
+    if (is_of_trial(itt)) return wants | handle_trial_answer(itt);
     if (itt != wire::k_reserved_tag) {
         const uint32_t ours = static_cast<uint32_t>(m_nop_generation) << 16 | k_nop_tag | m_index;
         if (!m_nop_outstanding || itt != ours) return wants | fail(HAWSER_ERROR_BAD_NOP, itt);

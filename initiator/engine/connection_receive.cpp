@@ -198,7 +198,7 @@ bool Connection::poll_placement(hawser_placement& placement) const {
 
 uint32_t Connection::handle_placed(uint32_t length) {
     if (m_receive_stage != ReceiveStage::Placement || m_closing || m_deaf) return 0;
-    if (length > m_stage_left) length = m_stage_left;
+    if (length > m_stage_left) return own_mistake(OwnMistake::TooMuchPlaced);
     m_placement_offset += length;
     m_stage_left -= length;
     add(m_bytes_in, static_cast<uint64_t>(length));

@@ -95,9 +95,9 @@ void Connection::append_logout() {
     wire::LogoutRequest request;
     request.reason = wire::k_final | m_logout_reason;
     request.initiator_task_tag = k_logout_tag | m_index;
-    // Reserved for "close the session", RFC 7143 11.14.3.
-    if (m_logout_reason != wire::LogoutRequest::k_close_session)
-        request.cid = static_cast<uint16_t>(m_index);
+    // Not valid where the session is closed (RFC 7143 11.14.3), but there are targets that look for
+    // this connection in the session all the same, and refuse what they do not find.
+    request.cid = static_cast<uint16_t>(m_index);
     request.cmd_sn = m_shared->window.current().value();
     request.exp_stat_sn = m_statuses.expected().value();
     append_header(request);
@@ -132,7 +132,7 @@ bool Connection::fill_control() {
                        wire::k_reserved_tag, nullptr);
         return true;
     }
-    if (fill_ladder()) return true;
+    if (fill_trial() || fill_ladder()) return true;
     if (management_is_due()) {
         append_management();
         return true;
@@ -286,13 +286,14 @@ void Connection::fill(uint32_t room) {
            m_transmit_end + k_command_bytes_max <= room) {
         if (fill_control()) continue;
         if (m_state == ConnectionState::InLogin || m_logout_outstanding) return;
-        if (!fill_data_out() && (m_holds_commands || !fill_command())) return;
+        if (!fill_data_out() && (m_holds_commands || holds_for_trial() || !fill_command())) return;
     }
 }
 
 bool Connection::has_more() const {
     return owes_trailer() || !m_sequences.empty() || m_nop_reply_count != 0 ||
-           (!m_pending.empty() && !m_holds_commands && m_shared->window.is_open());
+           (!m_pending.empty() && !m_holds_commands && !holds_for_trial() &&
+            m_shared->window.is_open());
 }
 
 bool Connection::poll_transmit(uint32_t room, hawser_transmit& transmit) {
@@ -335,7 +336,8 @@ uint32_t Connection::finish_data() {
 uint32_t Connection::transmit_wants() const {
     const bool waiting = m_transmit_begin != m_transmit_end || m_transmit_left != 0 ||
                          !m_own_text.empty() || m_nop_wanted || logout_is_due() || text_is_due() ||
-                         management_is_due() || m_ladder.wanted || owes_recovery() || has_more();
+                         management_is_due() || m_ladder.wanted || owes_recovery() || has_more() ||
+                         (trial_is_due() && (m_trial_held || m_shared->window.is_open()));
     return waiting ? HAWSER_WANT_TRANSMIT : 0;
 }
 
@@ -349,10 +351,12 @@ uint32_t Connection::handle_transmitted(uint32_t length, uint64_t now_ms) {
     if (length != 0 && !m_own_text.empty()) {
         const size_t of_text = length < m_own_text.size() ? length : m_own_text.size();
         m_own_text = m_own_text.subspan(of_text);
+        if (length != of_text) return own_mistake(OwnMistake::TooMuchSent);
         return transmit_wants();
     }
     if (length != 0 && m_transmit_left != 0) {
         const uint32_t of_data = length < m_transmit_left ? length : m_transmit_left;
+        length -= of_data;
         m_transmit_offset += of_data;
         m_transmit_left -= of_data;
         // What is sent for a second time is no progress.
@@ -362,6 +366,7 @@ uint32_t Connection::handle_transmitted(uint32_t length, uint64_t now_ms) {
         add(m_bytes_out, static_cast<uint64_t>(of_data));
         if (m_transmit_left == 0) wants |= finish_data();
     }
+    if (length != 0) return wants | own_mistake(OwnMistake::TooMuchSent);
     return wants | watch_recovery(now_ms) | watch_tasks(now_ms) | transmit_wants();
 }
 

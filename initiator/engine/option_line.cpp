@@ -54,6 +54,7 @@ constexpr Option k_options[] = {
     {OptionId::FailAfter, "fail_after", OptionType::Seconds, 0, 86400, false,
      &hawser_options::fail_after_ms},
     {OptionId::LuResetAfterLoss, "lu_reset_after_loss", OptionType::YesNo, 0, 0, false},
+    {OptionId::CmdSnOrder, "cmdsn_order", OptionType::CmdSnOrder, 0, 0, false},
     {OptionId::QueueDepth, "queue_depth", OptionType::Number, 1, HAWSER_QUEUE_DEPTH_MAX, false},
     {OptionId::Cpus, "cpus", OptionType::CpuList, 0, 0, false},
     {OptionId::InitialR2T, "InitialR2T", OptionType::Boolean, 0, 0, false},
@@ -127,18 +128,6 @@ bool is_nic_name(std::string_view name) {
     for (char c : name)
         if (c == '/' || c == ':' || c <= ' ' || c > '~') return false;
     return true;
-}
-
-bool is_link_local(const hawser_address& address) {
-    return address.family == 6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
-}
-
-// What one can connect to: not "any" and not a group.
-bool is_unicast(const hawser_address& address) {
-    if (address.family == 4) return address.bytes[0] != 0 && address.bytes[0] < 224;
-    uint8_t all = 0;
-    for (uint8_t byte : address.bytes) all |= byte;
-    return all != 0 && address.bytes[0] != 0xff;
 }
 
 std::optional<hawser_address> parse_source(std::string_view text) {
@@ -352,6 +341,13 @@ bool take_digest(const Option& option, std::string_view value, hawser_options& o
     return true;
 }
 
+bool read_cmd_sn_order(std::string_view value, uint8_t& order) {
+    order = value == "session"      ? HAWSER_CMD_SN_ORDER_SESSION
+            : value == "connection" ? HAWSER_CMD_SN_ORDER_CONNECTION
+                                    : HAWSER_CMD_SN_ORDER_AUTO;
+    return order != HAWSER_CMD_SN_ORDER_AUTO || value == "auto";
+}
+
 bool take_text(const Option& option, std::string_view value, hawser_options& options,
                Reason& reason) {
     switch (option.type) {
@@ -370,6 +366,9 @@ bool take_text(const Option& option, std::string_view value, hawser_options& opt
             options.portals_all = value == "all";
             return value == "all" || value == "given" ||
                    reason(option.name, value, "neither all nor given");
+        case OptionType::CmdSnOrder:
+            return read_cmd_sn_order(value, options.cmd_sn_order) ||
+                   reason(option.name, value, "neither auto nor session nor connection");
         case OptionType::CpuList:
             if (value == "auto") return true;
             if (!is_cpu_list(value) || !copy_text(value, options.cpus))

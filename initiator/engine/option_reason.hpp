@@ -36,6 +36,7 @@ enum class OptionId : uint8_t {
     Grace,
     FailAfter,
     LuResetAfterLoss,
+    CmdSnOrder,
     QueueDepth,
     Cpus,
     InitialR2T,
@@ -66,6 +67,7 @@ enum class OptionType : uint8_t {
     Portal,
     CpuList,
     AllOrGiven,
+    CmdSnOrder,
     Digest,
     ChapAlgorithms
 };

@@ -30,6 +30,7 @@ constexpr uint8_t k_task_still_allegiant = 3;
 
 // Any command that a closed connection gave back.
 uint32_t Connection::resume(const hawser_command& command) {
+    if (command.tag >= m_shared->tasks.size()) return own_mistake(OwnMistake::BadTag);
     Task& task = m_shared->tasks[command.tag];
     if (!task.reassignable || task.nexus != m_epoch || m_keys.error_recovery_level < 2)
         return submit(command);
@@ -42,7 +43,8 @@ uint32_t Connection::resume(const hawser_command& command) {
     return HAWSER_WANT_TRANSMIT;
 }
 
-uint32_t Connection::proceed() const {
+uint32_t Connection::proceed() {
+    m_on_trial = is_on_trial();  // a later trial is another connection's
     return m_reassigns.empty() ? 0 : HAWSER_WANT_TRANSMIT;
 }
 
@@ -146,8 +148,9 @@ uint32_t Connection::handle_reassign_response() {
             m_reassign_refusals = 0;
             m_reassigns.remove(task);
             if (task.cmd_sn.precedes(m_shared->window.expected())) {
-                m_task_count--;  // submit counts it again
-                return wants | submit(hawser_command(task.command));
+                m_task_count--;  // begin counts it again
+                begin(hawser_command(task.command));
+                return wants;
             }
             task.data_end = 0;
             task.reassignable = false;

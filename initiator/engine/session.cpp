@@ -19,6 +19,7 @@ void Session::create(SessionShared& shared, std::span<Connection> connections,
     m_shared = &shared;
     m_connections = connections;
     m_random = random;
+    m_order_asked = shared.options.cmd_sn_order;
     m_portal_count = shared.options.portal_count;
     for (uint32_t i = 0; i < m_portal_count; i++) m_portals[i] = shared.options.portals[i];
     for (uint32_t i = 0; i < m_connections.size(); i++) {
@@ -48,7 +49,8 @@ hawser_order Session::make_order(uint32_t kind, uint32_t index) const {
 }
 
 void Session::push_order(const hawser_order& order) {
-    if (m_order_count == k_orders_max) return;
+    if (m_order_count == k_orders_max)
+        return note_own_mistake(*m_shared, OwnMistake::OrderRingFull);
     m_orders[(m_order_begin + m_order_count) % k_orders_max] = order;
     m_order_count++;
 }
@@ -81,7 +83,10 @@ uint32_t Session::next_enabled(uint32_t index) const {
 
 // How many of the connections asked for the target lets us have.
 uint32_t Session::usable_connections() const {
-    const uint32_t asked = enabled_connections();
+    uint32_t asked = enabled_connections();
+    if (is_alone()) asked = 1;
+    // The one that a target is tried with comes before the others.
+    if ((m_order == Order::Suspected || m_order == Order::Tried) && asked > 2) asked = 2;
     return m_keys.max_connections < asked ? m_keys.max_connections : asked;
 }
 
@@ -92,13 +97,11 @@ bool Session::all_idle() const {
     return true;
 }
 
-// Portals are dealt out in turn; a connection whose portal fails goes on to those that no other
-// connection begins with.
 void Session::connect(uint32_t index, bool leading, uint64_t now_ms) {
     const uint32_t count = enabled_connections();
     const uint32_t portals = m_portal_count;
     Slot& slot = m_slots[index];
-    slot.portal = (slot.home + slot.attempts * count) % portals;
+    slot.portal = next_portal(index);
     slot.phase = SlotPhase::Opening;
     slot.retry_ms = HAWSER_NEVER;
     const bool alone = count == 1 && portals == 1;
@@ -114,6 +117,7 @@ void Session::connect(uint32_t index, bool leading, uint64_t now_ms) {
     for (size_t i = 0; i < m_isid.size(); i++) order.login.isid[i] = m_isid[i];
     order.login.cid = static_cast<uint16_t>(index);
     order.login.leading = leading;
+    order.login.on_trial = !leading && m_order == Order::Suspected;
     order.login.random = m_random;
     if (!leading) {
         order.login.tsih = m_tsih;
@@ -279,6 +283,11 @@ void Session::read(hawser_session_snapshot& snapshot) const {
     snapshot.target_portal_group_tag = m_target_portal_group_tag;
     snapshot.keys = m_keys;
     snapshot.recoveries = m_recoveries;
+    snapshot.portals_ignored = m_portals_ignored;
+    snapshot.own_mistakes = m_shared->own_mistakes.load(std::memory_order_relaxed);
+    snapshot.own_mistake = m_shared->own_mistake.load(std::memory_order_relaxed);
+    snapshot.cmd_sn_order = m_order_asked;
+    snapshot.fallback = m_order_asked == HAWSER_CMD_SN_ORDER_AUTO && is_alone();
 }
 
 }  // namespace hawser

@@ -55,6 +55,7 @@ public:
     uint32_t add_connection(const hawser_portal* portal, uint32_t& index, uint64_t now_ms);
     uint32_t drop_connection(uint32_t index);
     uint32_t reinstate(uint64_t now_ms);
+    uint32_t set_cmd_sn_order(uint8_t order, uint64_t now_ms);
     uint32_t handle_report(const hawser_report& report, uint64_t now_ms);
     uint32_t handle_timeout(uint64_t now_ms);
     uint64_t poll_timeout() const;
@@ -84,6 +85,7 @@ private:
         uint32_t home = 0;                   // the portal that it begins with
         hawser_portal redirect{};       // where the target sends this login; family 0: nowhere else
         uint32_t redirects = 0;         // in a row
+        bool moves = false;             // and for good, once it has logged in there
         bool following = false;         // the redirect is to be followed when the socket is closed
         uint16_t time2wait_s = 0xffff;  // as a sibling's async event 2 announced them
         uint16_t time2retain_s = 0xffff;
@@ -125,10 +127,14 @@ private:
     void rejoin(uint32_t index, uint64_t now_ms);
     void handle_recovered(const hawser_report& report, uint64_t now_ms);
     void disturb_recovery(const hawser_report& report, uint64_t now_ms);
+    void note_unsupported(uint32_t error, uint32_t detail);
     void give_up_recovery(uint32_t error, uint32_t detail, uint64_t now_ms);
     uint64_t recovery_timeout() const;
     // session_portals.cpp
     const hawser_portal& portal_of(const Slot& slot) const;
+    uint32_t next_portal(uint32_t index) const;
+    void shun(const Slot& slot, bool was_opening);
+    bool means_nothing(const hawser_address& address) const;
     uint32_t find_portal(const hawser_portal& portal);
     bool ask_for_portals();
     void open_others(uint64_t now_ms);
@@ -136,7 +142,21 @@ private:
     void handle_portals_told(const hawser_report& report, uint64_t now_ms);
     void follow_redirect(hawser_report& report);
 
+    // session_order.cpp
+    bool is_alone() const;
+    bool has_room() const;
+    bool suspect(const hawser_report& report, uint64_t now_ms);
+    void note_crossed(const hawser_report& report, uint64_t now_ms);
+    void begin_order();
+    void judge_order(uint32_t index, uint64_t now_ms);
+    bool refuses_order(const hawser_report& report) const;
+    void try_order(uint32_t index);
+    void handle_tried(const hawser_report& report, uint64_t now_ms);
+    void end_trial(uint64_t now_ms);
+
     // session_connections.cpp
+    void close_one(uint32_t index);
+    bool is_under_way() const;
     void retire(uint32_t index, uint8_t reason);
     void handle_logout_requested(const hawser_report& report, uint64_t now_ms);
     void handle_logged_out(const hawser_report& report, uint64_t now_ms);
@@ -162,9 +182,19 @@ private:
     uint32_t m_reinstatements = 0;
     uint32_t m_recoveries = 0;  // of connections, at ErrorRecoveryLevel 2
     uint32_t m_recoveries_in_a_row = 0;
-    uint64_t m_recovered_ms = 0;  // the last one
-    uint64_t m_logged_in_ms = 0;  // the last leading login
-    uint32_t m_short_lives = 0;   // sessions in a row that were lost soon after it
+    bool m_never_recovers = false;  // the target said that it does not support it
+    uint64_t m_recovered_ms = 0;    // the last one
+    uint64_t m_logged_in_ms = 0;    // the last leading login
+    uint32_t m_short_lives = 0;     // sessions in a row that were lost soon after it
+
+    // session_order.cpp: whether the target orders commands between connections.
+    enum class Order : uint8_t { Unknown, Suspected, Tried, Kept, Refused };
+    Order m_order = Order::Unknown;
+    uint8_t m_order_asked = HAWSER_CMD_SN_ORDER_AUTO;
+    uint32_t m_suspicions = 0;      // in a row
+    uint32_t m_trials = 0;          // begun
+    uint32_t m_refusals = 0;        // trials that ended in a close
+    uint32_t m_trial_ends[2] = {};  // who keeps a number back, and who overtakes it
 
     uint32_t m_leader = 0;
     uint32_t m_leading_attempts = 0;  // since this reinstatement began
@@ -183,6 +213,10 @@ private:
     uint32_t m_portal_count = 0;
     uint32_t m_portals_asked = 0;  // how often
     bool m_portals_told = false;
+    // Bits by number: told by the target and never logged in to, and of these, tried in vain.
+    uint32_t m_portals_learned = 0;
+    uint32_t m_portals_shunned = 0;
+    uint32_t m_portals_ignored = 0;  // how many mean nothing from here
     bool m_portals_awaited = false;  // further connections wait for the answer
     std::array<uint32_t, HAWSER_PORTALS_MAX> m_portal_errors{};
     std::array<uint32_t, HAWSER_PORTALS_MAX> m_portal_details{};

@@ -22,6 +22,10 @@ constexpr uint32_t k_recoveries_spare = 4;
 
 // 11.15.1
 constexpr uint32_t k_cid_not_found = 1;
+constexpr uint32_t k_recovery_not_supported = 2;
+// 11.6.1
+constexpr uint32_t k_reassign_not_supported = 4;
+constexpr uint32_t k_function_not_supported = 5;
 
 // A connection that broke, as against a target that broke the protocol (7.7: session recovery).
 constexpr bool is_connection_failure(uint32_t error) {
@@ -62,7 +66,16 @@ bool Session::recovers_in_vain(uint64_t now_ms) {
 bool Session::can_recover(const hawser_report& report) const {
     const uint32_t retain_s =
         report.time2retain_s != 0xffff ? report.time2retain_s : m_keys.default_time2retain_s;
-    return m_keys.error_recovery_level >= 2 && retain_s != 0 && is_connection_failure(report.error);
+    return m_keys.error_recovery_level >= 2 && retain_s != 0 && !m_never_recovers &&
+           is_connection_failure(report.error);
+}
+
+// "Not supported" is true of the target, not of this loss: it is not asked again.
+void Session::note_unsupported(uint32_t error, uint32_t detail) {
+    m_never_recovers |= error == HAWSER_ERROR_REASSIGN_REFUSED &&
+                        (detail == k_reassign_not_supported || detail == k_function_not_supported);
+    m_never_recovers |=
+        error == HAWSER_ERROR_RECOVERY_REFUSED && detail == k_recovery_not_supported;
 }
 
 void Session::begin_recovery(const hawser_report& report, uint64_t now_ms) {
@@ -181,6 +194,7 @@ void Session::give_up_recovery(uint32_t error, uint32_t detail, uint64_t now_ms)
     report.time2retain_s = 0xffff;
     m_last_error = error;
     m_last_detail = detail;
+    note_unsupported(error, detail);
     begin_reinstatement(report, now_ms);
 }
 

@@ -18,7 +18,8 @@ uint32_t Session::logged_in_connections() const {
 }
 
 uint32_t Session::add_connection(const hawser_portal* portal, uint32_t& index, uint64_t now_ms) {
-    if (m_phase != SessionPhase::Running) return HAWSER_ERROR_NOT_LOGGED_IN;
+    if (!is_under_way()) return HAWSER_ERROR_NOT_LOGGED_IN;
+    if (is_alone()) return HAWSER_ERROR_CMD_SN_NOT_ORDERED;
     const uint32_t count = static_cast<uint32_t>(m_connections.size());
     uint32_t free = 0;
     while (free < count && (m_slots[free].enabled || m_slots[free].phase != SlotPhase::Idle))
@@ -27,33 +28,50 @@ uint32_t Session::add_connection(const hawser_portal* portal, uint32_t& index, u
         return HAWSER_ERROR_CONNECTIONS_FULL;
     const uint32_t home = portal != nullptr ? find_portal(*portal) : free % m_portal_count;
     if (home == HAWSER_PORTALS_MAX) return HAWSER_ERROR_PORTALS_FULL;
+    if (portal != nullptr) m_portals_learned &= ~(1u << home);  // it is given now
     Slot& slot = m_slots[free];
     slot = {};
     slot.enabled = true;
     slot.home = home;
     index = free;
     m_settled = false;
-    connect(free, false, now_ms);
+    // Between two logins it comes with the others.
+    if (m_phase == SessionPhase::Running) connect(free, false, now_ms);
     return HAWSER_ERROR_NONE;
 }
 
 uint32_t Session::drop_connection(uint32_t index) {
     if (index >= m_connections.size() || !m_slots[index].enabled)
         return HAWSER_ERROR_NO_SUCH_CONNECTION;
-    if (m_phase != SessionPhase::Running) return HAWSER_ERROR_NOT_LOGGED_IN;
+    if (!is_under_way()) return HAWSER_ERROR_NOT_LOGGED_IN;
     Slot& slot = m_slots[index];
-    const uint32_t others = logged_in_connections() - (slot.phase == SlotPhase::LoggedIn ? 1 : 0);
-    if (others == 0) return HAWSER_ERROR_LAST_CONNECTION;
+    const bool only_one = slot.phase == SlotPhase::LoggedIn && logged_in_connections() == 1;
+    if (enabled_connections() == 1 || only_one) return HAWSER_ERROR_LAST_CONNECTION;
     slot.enabled = false;
+    if (m_phase != SessionPhase::Draining) close_one(index);
+    // Who leads next, or is about to; one whose socket is open is followed when that is closed.
+    if (m_leader == index && slot.phase == SlotPhase::Idle) m_leader = next_enabled(index);
+    return HAWSER_ERROR_NONE;
+}
+
+// It has been logged in, or is on its way to be, and is not told to end.
+bool Session::is_under_way() const {
+    return m_phase == SessionPhase::Leading || m_phase == SessionPhase::Running ||
+           m_phase == SessionPhase::Draining;
+}
+
+// In an orderly way, where it is logged in; the session runs on.
+void Session::close_one(uint32_t index) {
+    Slot& slot = m_slots[index];
     slot.following = false;
     slot.retry_ms = HAWSER_NEVER;
+    if (slot.recovery == Recovery::Reopening) slot.recovery = Recovery::Closing;
     if (slot.phase == SlotPhase::LoggedIn) {
         retire(index, wire::LogoutRequest::k_close_connection);
     } else if (slot.phase == SlotPhase::Opening) {
         slot.phase = SlotPhase::Closing;
         push_order(make_order(HAWSER_ORDER_CLOSE, index));
     }
-    return HAWSER_ERROR_NONE;
 }
 
 uint32_t Session::reinstate(uint64_t now_ms) {

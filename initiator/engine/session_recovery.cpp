@@ -21,12 +21,14 @@ constexpr uint32_t backoff_ms(uint32_t attempts) {
 
 // A new nexus: every socket of the old one is closed, so its numbers mean nothing any more.
 void Session::begin_leading(uint64_t now_ms) {
+    if (!m_slots[m_leader].enabled) m_leader = next_enabled(m_leader);
     m_phase = SessionPhase::Leading;
     m_leading_retry_ms = HAWSER_NEVER;
     m_epoch++;
     m_tsih = 0;
     m_shared->window.reset(wire::CmdSn(m_shared->options.first_cmd_sn));
     m_shared->recovering.store(0, std::memory_order_relaxed);
+    begin_order();
     for (Slot& slot : m_slots) {
         slot.retry_ms = HAWSER_NEVER;
         slot.following = slot.retiring = false;
@@ -62,6 +64,7 @@ void Session::release(uint64_t now_ms) {
 
 void Session::settle() {
     if (m_settled || m_phase != SessionPhase::Running || m_portals_awaited) return;
+    if (m_order == Order::Tried) return;
     for (size_t i = 0; i < m_connections.size(); i++) {
         const bool opening = m_slots[i].phase == SlotPhase::Opening || m_slots[i].following;
         if (opening && !m_slots[i].failed_once) return;
@@ -74,9 +77,13 @@ void Session::handle_logged_in(const hawser_report& report, uint64_t now_ms) {
     Slot& slot = m_slots[report.index];
     if (slot.phase != SlotPhase::Opening) return;
     slot.phase = SlotPhase::LoggedIn;
+    if (slot.moves) m_portals[slot.portal] = slot.redirect;
+    slot.moves = false;
     slot.redirect = {};  // it was for this login only
     slot.redirects = 0;
     m_portal_errors[slot.portal] = HAWSER_ERROR_NONE;
+    m_portals_shunned &= ~(1u << slot.portal);
+    m_portals_learned &= ~(1u << slot.portal);  // it is as good as a given one
     if (m_phase == SessionPhase::Leading) {
         m_phase = SessionPhase::Running;
         m_state = SessionState::LoggedIn;
@@ -88,6 +95,7 @@ void Session::handle_logged_in(const hawser_report& report, uint64_t now_ms) {
         release(now_ms);
     } else if (m_phase == SessionPhase::Running) {
         rejoin(report.index, now_ms);
+        judge_order(report.index, now_ms);
     }
     slot.attempts = 0;
 }
@@ -153,12 +161,15 @@ void Session::handle_lost(const hawser_report& report, uint64_t now_ms) {
     Slot& slot = m_slots[report.index];
     const bool was_logged_in = slot.phase == SlotPhase::LoggedIn || slot.retiring;
     const bool was_opening = slot.phase == SlotPhase::Opening;
-    note_error(report);
     slot.phase = SlotPhase::Closing;
     slot.retiring = false;
     if (slot.following) return;
+    note_error(report);
+    note_unsupported(report.error, report.detail);
+    shun(slot, was_opening);
+    const bool anew = m_phase == SessionPhase::Running && was_logged_in && suspect(report, now_ms);
     if (m_phase == SessionPhase::Running) disturb_recovery(report, now_ms);
-    if (m_phase == SessionPhase::Running && was_logged_in && can_recover(report) &&
+    if (m_phase == SessionPhase::Running && was_logged_in && !anew && can_recover(report) &&
         !recovers_in_vain(now_ms)) {
         begin_recovery(report, now_ms);
     } else if (m_phase == SessionPhase::Running && was_logged_in) {
@@ -167,6 +178,7 @@ void Session::handle_lost(const hawser_report& report, uint64_t now_ms) {
         slot.failed_once = true;
         slot.attempts++;
         if (slot.recovery == Recovery::None) slot.retry_ms = now_ms + backoff_ms(slot.attempts);
+        if (m_order == Order::Suspected) end_trial(now_ms);
     } else if (m_phase == SessionPhase::Leading && !m_ever_logged_in &&
                hawser_error_is_final(report.error)) {
         m_phase = SessionPhase::Ending;
@@ -197,7 +209,8 @@ void Session::handle_closed(uint32_t index, uint64_t now_ms) {
         case SessionPhase::Running:
             if (slot.recovery == Recovery::Closing) slot.recovery = Recovery::Pending;
             // Closed without a loss, by a Logout of its own: it is opened again.
-            if (slot.enabled && slot.recovery == Recovery::None && slot.retry_ms == HAWSER_NEVER)
+            if (slot.enabled && slot.recovery == Recovery::None && slot.retry_ms == HAWSER_NEVER &&
+                has_room())
                 slot.retry_ms = now_ms + k_backoff_first_ms;
             continue_recovery(now_ms);
             break;
@@ -217,7 +230,9 @@ void Session::handle_closed(uint32_t index, uint64_t now_ms) {
 }
 
 uint32_t Session::handle_report(const hawser_report& received, uint64_t now_ms) {
-    if (received.epoch != m_epoch || received.index >= m_connections.size()) return 0;
+    if (received.index >= m_connections.size())
+        return note_own_mistake(*m_shared, OwnMistake::UnknownReport), 0;
+    if (received.epoch != m_epoch) return 0;
     hawser_report report = received;
     switch (report.kind) {
         case HAWSER_REPORT_LOGGED_IN:
@@ -253,6 +268,9 @@ uint32_t Session::handle_report(const hawser_report& received, uint64_t now_ms) 
         case HAWSER_REPORT_PORTALS_TOLD:
             handle_portals_told(report, now_ms);
             break;
+        case HAWSER_REPORT_TRIED:
+            handle_tried(report, now_ms);
+            break;
         case HAWSER_REPORT_TASKS_ENDED:
             for (uint32_t i = 0; i < m_connections.size(); i++) {
                 if (i == report.index || m_slots[i].phase != SlotPhase::LoggedIn) continue;
@@ -262,7 +280,8 @@ uint32_t Session::handle_report(const hawser_report& received, uint64_t now_ms) 
             }
             break;
         default:
-            return 0;
+            note_own_mistake(*m_shared, OwnMistake::UnknownReport);
+            return reinstate(now_ms);
     }
     settle();
     return wants();

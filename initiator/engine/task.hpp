@@ -118,6 +118,7 @@ inline constexpr uint32_t k_reassign_tag = 0xf500;
 inline constexpr uint32_t k_recover_tag = 0xf600;
 inline constexpr uint32_t k_text_tag = 0xf700;
 inline constexpr uint32_t k_overdue_tag = 0xf800;
+inline constexpr uint32_t k_trial_tag = 0xf900;
 static_assert(HAWSER_QUEUE_DEPTH_MAX <= k_reserved_tags);
 
 }  // namespace hawser

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Connections added to and dropped from a running session: two requests of /dev/hawser.
+ * Connections added to and dropped from a session, and how many there may be: requests of
+ * /dev/hawser.
  */
 #include <linux/delay.h>
+#include <linux/string.h>
 
 #include "glue.h"
 
@@ -18,6 +20,7 @@ static int change_errno(u32 error)
 	case HAWSER_ERROR_NO_SUCH_CONNECTION:
 		return -ENODEV;
 	case HAWSER_ERROR_LAST_CONNECTION:
+	case HAWSER_ERROR_CMD_SN_NOT_ORDERED:
 		return -EBUSY;
 	default:
 		return -ENOBUFS;
@@ -138,6 +141,34 @@ int glue_change_drop(const char *words, char *reason)
 		msleep(CHANGE_POLL_MS);
 	snprintf(reason, HAWSER_ANSWER_BYTES_MAX, "dropped %s connection %u", name,
 		 session->change.index);
+out:
+	mutex_unlock(&session->removal);
+	return err;
+}
+
+/* As the option cmdsn_order= has them; by HAWSER_CMD_SN_ORDER_*. */
+const char *const glue_cmdsn_orders[3] = { "auto", "session", "connection" };
+
+int glue_change_cmdsn_order(const char *words, char *reason)
+{
+	static const char usage[] = "cmdsn_order session=hawserN auto|session|connection";
+	struct glue_session *session;
+	const char *rest;
+	char name[48];
+	int err;
+
+	session = change_begin(words, usage, name, &rest, reason);
+	if (IS_ERR(session))
+		return PTR_ERR(session);
+	err = match_string(glue_cmdsn_orders, ARRAY_SIZE(glue_cmdsn_orders), rest);
+	if (err < 0) {
+		snprintf(reason, HAWSER_ANSWER_BYTES_MAX, "\"%.100s\": write %s", rest, usage);
+		goto out;
+	}
+	session->change.cmdsn_order = err;
+	err = change_ask(session, REQUEST_CMDSN_ORDER, reason);
+	if (!err)
+		snprintf(reason, HAWSER_ANSWER_BYTES_MAX, "%s: cmdsn_order is %s now", name, rest);
 out:
 	mutex_unlock(&session->removal);
 	return err;

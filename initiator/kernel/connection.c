@@ -100,6 +100,10 @@ static void connection_take_orders(struct glue_connection *connection, u64 now_m
 			connection->wants |= hawser_connection_conclude(engine, order.epoch,
 									&order.scope);
 			break;
+		case HAWSER_ORDER_TRY_ORDER:
+			connection->wants |= hawser_connection_try_order(engine, order.epoch,
+									 order.cid, now_ms);
+			break;
 		case HAWSER_ORDER_SEND_TARGETS:
 			connection->wants |= hawser_connection_send_targets(engine, order.epoch,
 									    now_ms);

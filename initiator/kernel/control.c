@@ -85,6 +85,7 @@ static int control_request(char *line, char *answer)
 		{ HAWSER_REQUEST_ADD, glue_change_add },
 		{ HAWSER_REQUEST_DROP, glue_change_drop },
 		{ HAWSER_REQUEST_ACCEPT, glue_lun_accept },
+		{ HAWSER_REQUEST_CMDSN_ORDER, glue_change_cmdsn_order },
 		{ HAWSER_REQUEST_LEAVE, glue_leave },
 		{ HAWSER_REQUEST_STAY, glue_leave_not },
 	};
@@ -108,7 +109,7 @@ static int control_request(char *line, char *answer)
 	}
 	snprintf(answer, HAWSER_ANSWER_BYTES_MAX,
 		 "request \"%.60s\" is not known: connect, disconnect, add, drop, accept, "
-		 "leave, stay",
+		 "cmdsn_order, leave, stay",
 		 line);
 	return -EINVAL;
 }

@@ -28,9 +28,10 @@ void glue_session_request(struct glue_session *session, int request)
 void glue_error_format(u32 error, u32 detail, char *out, size_t size)
 {
 	const char *words = hawser_error_words(error);
+	bool is_errno = error < HAWSER_ERROR_LOGIN_REDIRECTED && error != HAWSER_ERROR_OWN_MISTAKE;
 	char name[32];
 
-	if (error < HAWSER_ERROR_LOGIN_REDIRECTED && detail && detail < MAX_ERRNO) {
+	if (is_errno && detail && detail < MAX_ERRNO) {
 		scnprintf(name, sizeof(name), "%pe", ERR_PTR(-(long)detail));
 		scnprintf(out, size, "%s (%s)", words, name + 1); /* without the sign */
 	} else if (detail && !(error >= HAWSER_ERROR_LOGIN_REDIRECTED &&
@@ -65,6 +66,11 @@ static void control_say(struct glue_session *session, struct glue_connection *co
 		glue_error_format(report->error, report->detail, why, sizeof(why));
 		dev_notice(&session->dev, "connection %u to %s: %s\n", connection->index, where,
 			   why);
+		break;
+	case HAWSER_REPORT_LOGOUT_REQUESTED:
+		dev_notice(&session->dev,
+			   "connection %u to %s: target asks for a logout within %u s\n",
+			   connection->index, where, report->detail);
 		break;
 	case HAWSER_REPORT_LOGGED_OUT:
 		dev_info(&session->dev, "connection %u to %s: logged out\n", connection->index,
@@ -120,6 +126,17 @@ static void control_take_changes(struct glue_session *session, u64 now_ms)
 	}
 }
 
+static void control_take_order_change(struct glue_session *session, u64 now_ms)
+{
+	struct glue_change *change = &session->change;
+
+	if (!test_and_clear_bit(REQUEST_CMDSN_ORDER, &session->requests))
+		return;
+	hawser_session_set_cmd_sn_order(session->engine, change->cmdsn_order, now_ms);
+	change->error = HAWSER_ERROR_NONE;
+	complete(&change->done);
+}
+
 static void control_take_requests(struct glue_session *session, u64 now_ms)
 {
 	if (test_and_clear_bit(REQUEST_START, &session->requests))
@@ -129,10 +146,35 @@ static void control_take_requests(struct glue_session *session, u64 now_ms)
 	if (test_and_clear_bit(REQUEST_REINSTATE, &session->requests))
 		hawser_session_reinstate(session->engine, now_ms);
 	control_take_changes(session, now_ms);
+	control_take_order_change(session, now_ms);
 	if (test_and_clear_bit(REQUEST_ABANDON, &session->requests)) {
 		session->failing = true;
 		hawser_session_abandon(session->engine, now_ms);
 	}
+}
+
+/* What the engine has found out since it was last looked at. */
+static void control_say_news(struct glue_session *session,
+			     const struct hawser_session_snapshot *now)
+{
+	const struct hawser_session_snapshot *before = &session->snapshot;
+	struct device *dev = &session->dev;
+
+	if (now->fallback && !before->fallback)
+		dev_warn(dev, "target %s (%s): %s\n",
+			 "does not put commands of several connections into order",
+			 "a lower CmdSN that comes later is an error to it",
+			 "one connection from now on; see hawser connection cmdsn-order");
+	if (!now->fallback && before->fallback)
+		dev_notice(dev, "no longer held to one connection\n");
+	if (now->portals_ignored != before->portals_ignored)
+		dev_notice(dev, "target tells %u portals that mean nothing from here: not used\n",
+			   now->portals_ignored);
+	if (now->own_mistakes == before->own_mistakes)
+		return;
+	dev_err(dev, "a mistake of our own (number %u, %u so far): please report it\n",
+		now->own_mistake, now->own_mistakes);
+	WARN_ONCE(true, "hawser: own mistake %u\n", now->own_mistake);
 }
 
 static void control_publish(struct glue_session *session)
@@ -146,6 +188,7 @@ static void control_publish(struct glue_session *session)
 	    snapshot.connections_granted < snapshot.connections_asked)
 		dev_notice(&session->dev, "target grants %u of %u connections\n",
 			   snapshot.connections_granted, snapshot.connections_asked);
+	control_say_news(session, &snapshot);
 	spin_lock_irq(&session->lock);
 	session->snapshot = snapshot;
 	spin_unlock_irq(&session->lock);

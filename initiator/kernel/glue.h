@@ -157,6 +157,7 @@ enum {
 	REQUEST_REINSTATE,
 	REQUEST_ADD,
 	REQUEST_DROP,
+	REQUEST_CMDSN_ORDER,
 };
 
 /* What REQUEST_ADD and REQUEST_DROP are about; under glue_session.removal. */
@@ -164,6 +165,7 @@ struct glue_change {
 	struct hawser_portal portal; /* family 0: the next one in turn */
 	u32 index;
 	u32 error;
+	u8 cmdsn_order; /* HAWSER_CMD_SN_ORDER_* */
 	struct completion done;
 };
 
@@ -339,6 +341,8 @@ bool glue_eh_owns(const struct glue_slot *slot);
 /* change.c */
 int glue_change_add(const char *words, char *reason);
 int glue_change_drop(const char *words, char *reason);
+int glue_change_cmdsn_order(const char *words, char *reason);
+extern const char *const glue_cmdsn_orders[3];
 
 /* leave.c */
 int glue_leave_register(void);

@@ -95,6 +95,9 @@ SESSION_ATTRIBUTE(target_portal_group_tag, "%u", now.target_portal_group_tag);
 SESSION_ATTRIBUTE(root, "%u", session->options.root);
 SESSION_ATTRIBUTE(reinstatements, "%u", now.reinstatements);
 SESSION_ATTRIBUTE(recoveries, "%u", now.recoveries);
+SESSION_ATTRIBUTE(fallback, "%u", now.fallback);
+SESSION_ATTRIBUTE(cmdsn_order, "%s", glue_cmdsn_orders[now.cmd_sn_order]);
+SESSION_ATTRIBUTE(own_mistakes, "%u", now.own_mistakes);
 SESSION_ATTRIBUTE(foreign, "%u", READ_ONCE(session->foreign) > 0);
 SESSION_ATTRIBUTE(held, "%u", READ_ONCE(session->parked));
 SESSION_ATTRIBUTE(cmd_sn, "%u", window.cmd_sn);
@@ -147,6 +150,9 @@ static struct attribute *session_attributes[] = {
 	&dev_attr_root.attr,
 	&dev_attr_reinstatements.attr,
 	&dev_attr_recoveries.attr,
+	&dev_attr_fallback.attr,
+	&dev_attr_cmdsn_order.attr,
+	&dev_attr_own_mistakes.attr,
 	&dev_attr_foreign.attr,
 	&dev_attr_held.attr,
 	&dev_attr_cmd_sn.attr,

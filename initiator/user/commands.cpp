@@ -171,6 +171,15 @@ ExitStatus run_connection_drop(const std::string& session, unsigned connection,
     return ExitStatus::done;
 }
 
+ExitStatus run_connection_order(const std::string& session, const std::string& order,
+                                const Places& places) {
+    find_session(session, places);
+    const std::string line =
+        fmt::format("{} session={} {}", HAWSER_REQUEST_CMDSN_ORDER, session, order);
+    fmt::print("{}\n", ask_module(line, places.device));
+    return ExitStatus::done;
+}
+
 ExitStatus run_status(bool json, const Places& places) {
     const std::vector<SessionStatus> sessions = read_sessions(places.sysfs);
     if (json) {

@@ -64,6 +64,8 @@ ExitStatus run_connection_add(const std::string& session, const std::string& por
                               const Places& places);
 ExitStatus run_connection_drop(const std::string& session, unsigned connection,
                                const Places& places);
+ExitStatus run_connection_order(const std::string& session, const std::string& order,
+                                const Places& places);
 ExitStatus run_lun_list(const std::string& session, bool json, const Places& places);
 ExitStatus run_lun_accept(const std::string& session, const std::string& lun, const Places& places);
 // Throws Failure.

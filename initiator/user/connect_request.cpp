@@ -34,6 +34,8 @@ constexpr ConnectKey k_keys[] = {
     {"grace", "SECONDS", "that a shutdown may wait for the target"},
     {"fail_after", "SECONDS", "without a session for so long commands fail; 0: never"},
     {"lu_reset_after_loss", "yes|no", "reset a LUN before writes are sent in a new session"},
+    {"cmdsn_order", "auto|session|connection",
+     "how far the target orders commands; connection: one only"},
     {"queue_depth", "1..1024", "commands in flight in the session"},
     {"chap_name", "NAME", "CHAP: the name that we authenticate ourselves by", false, true},
     {"chap_key", "KEY", "description of the key that holds our secret", false, true},

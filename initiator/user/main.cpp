@@ -101,11 +101,13 @@ struct ConnectionChange {
     unsigned number = 0;
     CLI::App* add = nullptr;
     CLI::App* drop = nullptr;
+    CLI::App* order = nullptr;
+    std::string word;
 };
 
 void add_connection(CLI::App& app, ConnectionChange& change) {
     CLI::App* const connection =
-        app.add_subcommand("connection", "adds a connection to a session that runs, or drops one");
+        app.add_subcommand("connection", "adds a connection to a session, or drops one");
     connection->require_subcommand(1);
     change.add = connection->add_subcommand("add", "opens one more");
     change.add->add_option("session", change.session, "as in `hawser status`")->required();
@@ -144,6 +146,24 @@ void add_places(CLI::App& app, Places& places) {
         ->envname("HAWSER_DEVICE")
         ->group("");
     app.fallthrough();
+}
+
+void add_order(CLI::App& app, ConnectionChange& change) {
+    CLI::App* const connection = app.get_subcommand("connection");
+    change.order = connection->add_subcommand(
+        "cmdsn-order", "how far the target puts commands into order: decides how many connections");
+    change.order->add_option("session", change.session, "as in `hawser status`")->required();
+    change.order
+        ->add_option("order", change.word,
+                     "session: as many as asked; connection: one; auto: one if it has to be")
+        ->required()
+        ->check(CLI::IsMember({"auto", "session", "connection"}));
+}
+
+ExitStatus run_change(const ConnectionChange& change, const Places& places) {
+    if (change.add->parsed()) return run_connection_add(change.session, change.portal, places);
+    if (change.drop->parsed()) return run_connection_drop(change.session, change.number, places);
+    return run_connection_order(change.session, change.word, places);
 }
 
 int exit_code(ExitStatus status) {
@@ -186,6 +206,7 @@ int parse_and_run(int argc, char** argv) {
 
     ConnectionChange change;
     add_connection(app, change);
+    add_order(app, change);
 
     LunRequest lun;
     add_lun(app, lun);
@@ -208,12 +229,9 @@ int parse_and_run(int argc, char** argv) {
     if (discover_app->parsed()) return exit_code(run_discover(discover));
     if (connect_app->parsed())
         return exit_code(run_connect(connect_key_values(connect), secrets, places));
-    if (change.add->parsed())
-        return exit_code(run_connection_add(change.session, change.portal, places));
-    if (change.drop->parsed())
-        return exit_code(run_connection_drop(change.session, change.number, places));
     if (lun.list->parsed()) return exit_code(run_lun_list(lun.session, lun.json, places));
     if (lun.accept->parsed()) return exit_code(run_lun_accept(lun.session, lun.lun, places));
+    if (app.get_subcommand("connection")->parsed()) return exit_code(run_change(change, places));
     if (disconnect_app->parsed()) return exit_code(run_disconnect(session, places));
     return exit_code(run_status(status_json, places));
 }

@@ -25,6 +25,9 @@ constexpr const char* k_session_attributes[] = {
     "root",
     "target_portal_group_tag",
     "reinstatements",
+    "fallback",
+    "cmdsn_order",
+    "own_mistakes",
     "held",
     "foreign",
     "cmd_sn",
@@ -45,6 +48,8 @@ constexpr const char* k_numbers[] = {
     "root",
     "target_portal_group_tag",
     "reinstatements",
+    "fallback",
+    "own_mistakes",
     "held",
     "foreign",
     "cmd_sn",
@@ -182,6 +187,13 @@ nlohmann::json attributes_json(const Attributes& attributes) {
     return json;
 }
 
+// Why there is one connection, whatever was asked for.
+std::string one_connection(const SessionStatus& session) {
+    if (session.get("fallback") == "1")
+        return "target does not put commands of several connections into order";
+    return session.get("cmdsn_order") == "connection" ? "cmdsn_order=connection" : "";
+}
+
 std::string session_text(const SessionStatus& session) {
     Table head;
     head.add({session.name, session.get("state") +
@@ -193,6 +205,8 @@ std::string session_text(const SessionStatus& session) {
     head.add({"  connections",
               fmt::format("{} logged in, {} asked, {} granted", session.connections_logged_in(),
                           session.get("connections_asked"), session.get("connections_granted"))});
+    const std::string one_only = one_connection(session);
+    if (!one_only.empty()) head.add({"  held to one", one_only});
     head.add({"  reinstated",
               session.get("reinstatements") + " times, " + session.get("held") + " commands held"});
     if (session.get("foreign") == "1")
@@ -295,6 +309,8 @@ std::string missing_connections(const SessionStatus& session) {
     const size_t logged_in = session.connections_logged_in();
     if (logged_in >= asked) return "";
     std::string text = fmt::format("{} of {} connections", logged_in, asked);
+    const std::string one_only = one_connection(session);
+    if (!one_only.empty()) return text + ": " + one_only;
     if (granted < asked) text += fmt::format(": target grants MaxConnections={}", granted);
     for (const ConnectionStatus& connection : session.connections) {
         const std::string error = error_text(connection.get("last_error"));

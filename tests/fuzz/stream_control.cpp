@@ -67,6 +67,9 @@ void StreamHost::obey(const hawser_order& order) {
         case HAWSER_ORDER_SEND_TARGETS:
             return after(order.index,
                          hawser_connection_send_targets(connection, order.epoch, m_now_ms));
+        case HAWSER_ORDER_TRY_ORDER:
+            return after(order.index, hawser_connection_try_order(connection, order.epoch,
+                                                                  order.cid, m_now_ms));
         case HAWSER_ORDER_CONCLUDE:
             return after(order.index,
                          hawser_connection_conclude(connection, order.epoch, &order.scope));
@@ -146,6 +149,9 @@ void StreamHost::finish() {
         }
     }
     FUZZ_CHECK(m_ended, "an abandoned session ends");
+    hawser_session_snapshot snapshot{};
+    hawser_session_read(m_session, &snapshot);
+    FUZZ_CHECK(snapshot.own_mistakes == 0, "no byte of a peer's leads to a mistake of our own");
     for (const HostTask& task : m_tasks) FUZZ_CHECK(!task.live, "every task comes back");
     for (const Side& side : m_sides) {
         hawser_counters counters{};

@@ -94,6 +94,7 @@ private:
     void check_wake_ups();
     void take_outgoing(uint32_t index);
     void take_pdu(uint32_t index, const uint8_t* at);
+    void take_number(uint32_t index, uint32_t cmd_sn);
     void take_command(uint32_t index, const wire::ScsiCommand& pdu);
     void take_data_out(uint32_t index, const wire::DataOut& pdu);
     void take_logout(uint32_t index, const wire::LogoutRequest& pdu);

@@ -199,6 +199,8 @@ void StreamHost::take_pdu(uint32_t index, const uint8_t* at) {
             take_login(index, *reinterpret_cast<const wire::LoginRequest*>(at));
             break;
         case wire::Opcode::NopOut:
+            if ((header.opcode & wire::k_immediate) == 0)
+                take_number(index, reinterpret_cast<const wire::NopOut*>(at)->cmd_sn.get());
             if (header.initiator_task_tag.get() != wire::k_reserved_tag)
                 side.peer.nop_itt = header.initiator_task_tag.get();
             break;
@@ -228,6 +230,20 @@ void StreamHost::take_logout(uint32_t index, const wire::LogoutRequest& pdu) {
     side.peer.recover_itt = pdu.initiator_task_tag.get();
 }
 
+void StreamHost::take_number(uint32_t index, uint32_t cmd_sn) {
+    Side& side = m_sides[index];
+    FUZZ_CHECK(!side.has_cmd_sn || wire::CmdSn(side.last_cmd_sn).precedes(wire::CmdSn(cmd_sn)),
+               "CmdSN rises on each connection");
+    side.has_cmd_sn = true;
+    side.last_cmd_sn = cmd_sn;
+    if (wire::CmdSn(m_exp_cmd_sn).precedes_or_equals(wire::CmdSn(cmd_sn)))
+        m_exp_cmd_sn = cmd_sn + 1;
+    hawser_window window{};
+    hawser_session_window(m_session, &window);
+    FUZZ_CHECK(wire::CmdSn(cmd_sn).precedes_or_equals(wire::CmdSn(window.max_cmd_sn)),
+               "no command beyond MaxCmdSN");
+}
+
 void StreamHost::take_command(uint32_t index, const wire::ScsiCommand& pdu) {
     Side& side = m_sides[index];
     const uint32_t cmd_sn = pdu.cmd_sn.get();
@@ -243,16 +259,7 @@ void StreamHost::take_command(uint32_t index, const wire::ScsiCommand& pdu) {
         return;
     }
     m_sent[itt] = cmd_sn;
-    FUZZ_CHECK(!side.has_cmd_sn || wire::CmdSn(side.last_cmd_sn).precedes(wire::CmdSn(cmd_sn)),
-               "CmdSN rises on each connection");
-    side.has_cmd_sn = true;
-    side.last_cmd_sn = cmd_sn;
-    if (wire::CmdSn(m_exp_cmd_sn).precedes_or_equals(wire::CmdSn(cmd_sn)))
-        m_exp_cmd_sn = cmd_sn + 1;
-    hawser_window window{};
-    hawser_session_window(m_session, &window);
-    FUZZ_CHECK(wire::CmdSn(cmd_sn).precedes_or_equals(wire::CmdSn(window.max_cmd_sn)),
-               "no command beyond MaxCmdSN");
+    take_number(index, cmd_sn);
     // It may have been answered before it was out: then its slot has a new life.
     if (!mine) return;
     FUZZ_CHECK(task.index == index && !task.on_wire, "a command goes out once");

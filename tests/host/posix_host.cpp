@@ -121,6 +121,10 @@ void PosixHost::obey(const hawser_order& order) {
         case HAWSER_ORDER_PROCEED:
             after(order.index, hawser_connection_proceed(m_links[order.index].engine));
             break;
+        case HAWSER_ORDER_TRY_ORDER:
+            after(order.index, hawser_connection_try_order(m_links[order.index].engine, order.epoch,
+                                                           order.cid, now_ms()));
+            break;
         case HAWSER_ORDER_RELEASE:
             m_released = true;
             m_settled = false;

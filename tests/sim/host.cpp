@@ -91,6 +91,9 @@ void Host::obey(const hawser_order& order) {
         case HAWSER_ORDER_RECOVER:
             if (m_scenario.canary == Canary::HastyReassign) return pretend_removed(order);
             return after(port, hawser_connection_recover(port.connection, order.cid, now_ms));
+        case HAWSER_ORDER_TRY_ORDER:
+            return after(port, hawser_connection_try_order(port.connection, order.epoch, order.cid,
+                                                           now_ms));
         case HAWSER_ORDER_CONCLUDE:
             return after(port,
                          hawser_connection_conclude(port.connection, order.epoch, &order.scope));
@@ -282,8 +285,10 @@ bool Host::all_closed() const {
 bool Host::is_whole() const {
     uint32_t logged_in = 0;
     for (const auto& port : m_ports) logged_in += hawser_connection_accepts(port->connection);
+    const hawser_session_snapshot now = snapshot();
+    if (now.fallback) return logged_in == 1;
     return logged_in != 0 &&
-           logged_in == std::min(m_options.connection_count, snapshot().connections_granted);
+           logged_in == std::min(m_options.connection_count, now.connections_granted);
 }
 
 hawser_session_snapshot Host::snapshot() const {

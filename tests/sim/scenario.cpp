@@ -17,7 +17,8 @@ Canary canary_of(const std::string& name) {
         Canary::UnheardSnack, Canary::EagerStatus,   Canary::HastyReassign, Canary::HastyWait,
         Canary::HiddenDamage, Canary::WrongSecret,   Canary::PlainNumbers,  Canary::AbortedDone,
         Canary::LateAbort,    Canary::NoLadder,      Canary::LongAbort,     Canary::EndlessResend,
-        Canary::BusyDone,     Canary::AttentionDone, Canary::GoneDone,      Canary::UnseenDisk};
+        Canary::BusyDone,     Canary::AttentionDone, Canary::GoneDone,      Canary::UnseenDisk,
+        Canary::BlindToOrder};
     for (size_t i = 0; i < std::size(k_canaries); i++) {
         if (name == k_canaries[i]) return k_values[i];
     }
@@ -115,6 +116,7 @@ void Scenario::choose_recovery(Random& random) {
     const uint32_t agreed = std::min(level, offered_level);
     if (agreed == 2 && random.chance(35)) defect = random.pick(k_defects);
     if (agreed == 0 && random.chance(15)) defect = Defect::NoOrder;
+    if (agreed == 0 && random.chance(15)) defect = Defect::RefusesLower;
     if (agreed == 0 || fault_every_us == 0 || !random.chance(30)) return;
     diet = agreed == 2 && random.chance(50) ? Diet::ResetsOnly : Diet::NoiseOnly;
     if (diet == Diet::NoiseOnly) return;
@@ -132,6 +134,7 @@ std::string Scenario::option_line() const {
     line += fmt::format(" ErrorRecoveryLevel={} DefaultTime2Retain=60", offered_level);
     if (header_digest) line += " HeaderDigest=CRC32C,None";
     if (data_digest) line += " DataDigest=CRC32C,None";
+    if (canary == Canary::BlindToOrder) line += " cmdsn_order=session";
     if (chap) line += " chap_name=node chap_key=ours";
     if (mutual) line += " chap_name_in=disk chap_key_in=theirs";
     if (!pings) line += " noop_out_interval=0";

@@ -37,6 +37,7 @@ enum class Canary {
     AttentionDone,   // host: one that was answered UNIT ATTENTION is called done
     GoneDone,        // host: one that the target has no LUN for is called done
     UnseenDisk,      // host: nobody looks who the disk is after a login
+    BlindToOrder,    // host: a target that refuses lower numbers is taken for one that orders
 };
 Canary canary_of(const std::string& name);
 inline constexpr const char* k_canaries[] = {
@@ -44,7 +45,7 @@ inline constexpr const char* k_canaries[] = {
     "deaf",           "wrong-place",    "forgotten-nexus", "unheard-snack", "eager-status",
     "hasty-reassign", "hasty-wait",     "hidden-damage",   "wrong-secret",  "plain-numbers",
     "aborted-done",   "late-abort",     "no-ladder",       "long-abort",    "endless-resend",
-    "busy-done",      "attention-done", "gone-done",       "unseen-disk"};
+    "busy-done",      "attention-done", "gone-done",       "unseen-disk",   "blind-to-order"};
 
 // How a target deals with the connections of a session of which one is lost.
 enum class Manners {
@@ -63,6 +64,7 @@ enum class Defect {
     RecoveryRefused,   // "connection recovery is not supported"
     CidNotFound,       // a lost connection is not known any more, its tasks are
     NoTime2Wait,       // a Logout for recovery says Time2Wait 0, whatever was agreed
+    RefusesLower,      // a CmdSN below the highest that came costs its connection
 };
 
 // What becomes of the ABORT TASK of a task that the target has forgotten.

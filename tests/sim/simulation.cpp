@@ -135,6 +135,11 @@ void Simulation::final_check() {
     while (auto operation = m_workload.next_of_final_check()) m_host.submit(std::move(operation));
     wait_for("all can be read at the end", k_bound_us, [this] { return m_host.unfinished() == 0; });
     wait_for("the session is whole at the end", k_bound_us, [this] { return m_host.is_whole(); });
+    m_world.require(m_host.snapshot().own_mistakes == 0, "no mistake of our own");
+    if (m_host.snapshot().fallback) {
+        const bool right = m_scenario.defect == Defect::RefusesLower;
+        m_world.counts[right ? "fallbacks to one connection" : "fallbacks without need"]++;
+    }
     if (m_scenario.diet == Diet::ResetsOnly)
         m_world.require(m_host.snapshot().reinstatements == 0,
                         "ErrorRecoveryLevel 2 mends the loss of connections");

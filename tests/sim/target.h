@@ -86,6 +86,7 @@ struct TargetTask {
     bool executing = false;
     bool finished = false;            // carried out; what it came to follows
     bool gone = false;                // no answer any more
+    bool is_nop = false;              // a NOP-Out that counts
     uint64_t cancel_us = UINT64_MAX;  // what has not landed by then does not
     uint32_t landings = 0;            // still to come
     // what it came to
@@ -170,6 +171,7 @@ public:
     void check_acknowledged(wire::StatSn seen);
     void check_numbers(const Pdu& pdu);
     void take_nop(const Pdu& pdu);
+    void answer_nop(uint32_t itt);
     void take_text(const Pdu& pdu);
     void take_logout(const Pdu& pdu);
     void ping();
@@ -180,6 +182,8 @@ public:
 
     // target_commands.cpp
     void take_command(const Pdu& pdu);
+    void order_nop(const wire::NopOut& nop);
+    bool refuses(wire::CmdSn cmd_sn);
     void order_commands();
     void proceed(const std::shared_ptr<TargetTask>& task);
     void answer(TargetTask& task);

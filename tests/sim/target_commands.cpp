@@ -96,6 +96,33 @@ void TargetConnection::take_command(const Pdu& pdu) {
     if (session != nullptr) order_commands();
 }
 
+// A NOP-Out that counts is a command that is answered when its turn comes.
+void TargetConnection::order_nop(const wire::NopOut& nop) {
+    auto task = std::make_shared<TargetTask>();
+    task->command.initiator_task_tag = nop.initiator_task_tag.get();
+    task->command.cmd_sn = nop.cmd_sn.get();
+    task->connection = this;
+    task->session = session;
+    task->is_nop = true;
+    session->numbers[nop.cmd_sn.get()] = task->itt();
+    session->early[nop.cmd_sn.get()] = task;
+    target.world.counts["NOP-Outs that count"]++;
+    order_commands();
+}
+
+// Like SPDK's: it waits for nothing, and what comes after its turn is an error. True: this was one.
+bool TargetConnection::refuses(wire::CmdSn cmd_sn) {
+    if (!cmd_sn.precedes(wire::CmdSn(session->exp_cmd_sn))) {
+        session->exp_cmd_sn = cmd_sn.value();  // what is missing is not waited for
+        return false;
+    }
+    target.world.counts["lower CmdSNs refused"]++;
+    target.world.log("target: a lower CmdSN is refused");
+    end_tasks(0);
+    close(target.world.random.chance(50));
+    return true;
+}
+
 // RFC 7143 4.2.2.1: commands begin in the order of CmdSN, whatever connection they came on.
 void TargetConnection::order_commands() {
     TargetSession& whole = *session;
@@ -105,7 +132,12 @@ void TargetConnection::order_commands() {
         whole.early.erase(next);
         whole.numbers.erase(whole.exp_cmd_sn++ - k_numbers_kept);
         task->ordered = true;
-        if (!task->gone && task->connection != nullptr) task->connection->proceed(task);
+        TargetConnection* const one = task->connection;
+        if (task->gone || one == nullptr || one->is_closed) continue;
+        if (task->is_nop)
+            one->answer_nop(task->itt());
+        else
+            one->proceed(task);
     }
 }
 

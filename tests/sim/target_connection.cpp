@@ -62,6 +62,7 @@ void TargetConnection::check_numbers(const Pdu& pdu) {
                       "CmdSN rises on each connection");
     }
     if (immediate) return;
+    if (target.scenario.defect == Defect::RefusesLower && refuses(cmd_sn)) return;
     has_cmd_sn = true;
     last_cmd_sn = cmd_sn.value();
     // rule 1, rule 3
@@ -111,8 +112,13 @@ void TargetConnection::take_nop(const Pdu& pdu) {
         ping_ttt = 0;
         return;
     }
+    if ((nop.opcode & wire::k_immediate) == 0) return order_nop(nop);
+    answer_nop(nop.initiator_task_tag.get());
+}
+
+void TargetConnection::answer_nop(uint32_t itt) {
     wire::NopIn answer;
-    answer.initiator_task_tag = nop.initiator_task_tag.get();
+    answer.initiator_task_tag = itt;
     answer.target_transfer_tag = wire::k_reserved_tag;
     send(answer, true);
 }
@@ -162,7 +168,7 @@ void TargetConnection::take_logout(const Pdu& pdu) {
         return send(answer, true);
     }
     // rule 63
-    target.world.require(reason == 0 || request.cid.get() == cid, "each closes itself");
+    target.world.require(request.cid.get() == cid, "each closes itself");
     for (const auto& [itt, task] : tasks)
         target.world.require(task->gone || task->answered || announced,
                              "a Logout that nobody hurries waits for its commands");

@@ -183,6 +183,9 @@ void EngineHost::carry_out(const hawser_order& order) {
         case HAWSER_ORDER_SEND_TARGETS:
             return note_port(order.index,
                              hawser_connection_send_targets(engine, order.epoch, m_now_ms));
+        case HAWSER_ORDER_TRY_ORDER:
+            return note_port(order.index, hawser_connection_try_order(engine, order.epoch,
+                                                                      order.cid, m_now_ms));
         case HAWSER_ORDER_CONCLUDE:
             return note_port(order.index,
                              hawser_connection_conclude(engine, order.epoch, &order.scope));

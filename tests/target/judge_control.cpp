@@ -61,8 +61,9 @@ void Judge::take_logout(Connection& connection, const Pdu& pdu) {
     const uint8_t reason = request.reason & 0x7f;
     Session& session = *connection.session;
     if (reason > 2) breach(63, "11.14.1", connection, "a reason that does not exist");
-    if (reason == 0 && request.cid.get() != 0)
-        breach(25, "11.14.3", connection, "the CID is reserved where the session is closed");
+    // Not valid there, but looked at by targets.
+    if (reason == 0 && request.cid.get() != connection.cid)
+        breach(63, "11.14.3", connection, "a Logout of the session names another connection");
     if (reason == 2) {
         if (session.keys.error_recovery_level < 2)
             breach(55, "7.2.2", connection, "a Logout for recovery without ErrorRecoveryLevel 2");

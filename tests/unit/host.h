@@ -75,6 +75,8 @@ public:
         }
     }
 
+    void turn() { step(); }
+    void follow(uint32_t index, uint32_t wants) { note_connection(index, wants); }
     // Lets time pass, stopping at each deadline on the way.
     void pass(uint64_t ms) {
         uint64_t until = now_ms + ms;
@@ -138,6 +140,7 @@ public:
         note_connection(index, hawser_connection_handle_taken_in(sides[index].connection));
         run();
     }
+    void set_order(uint8_t order) { act(hawser_session_set_cmd_sn_order(session, order, now_ms)); }
     void reinstate() { act(hawser_session_reinstate(session, now_ms)); }
     // Where the last CONNECT of a connection went: "10.0.1.2:3260".
     std::string place_of(uint32_t index) const {
@@ -314,6 +317,8 @@ private:
             wants = hawser_connection_conclude(connection, order.epoch, &order.scope);
         } else if (order.kind == HAWSER_ORDER_SEND_TARGETS) {
             wants = hawser_connection_send_targets(connection, order.epoch, now_ms);
+        } else if (order.kind == HAWSER_ORDER_TRY_ORDER) {
+            wants = hawser_connection_try_order(connection, order.epoch, order.cid, now_ms);
         } else if (order.kind >= HAWSER_ORDER_RELEASE) {
             if (order.kind == HAWSER_ORDER_RELEASE && !hold_parked) release();
             return;

@@ -170,6 +170,15 @@ TEST_CASE("portals are those given, or all") {
     refused(k_least + " portals=some", "portals: some: neither all nor given");
 }
 
+TEST_CASE("CmdSN's order is seen, or told") {
+    CHECK(good("").cmd_sn_order == HAWSER_CMD_SN_ORDER_AUTO);
+    CHECK(good("cmdsn_order=auto").cmd_sn_order == HAWSER_CMD_SN_ORDER_AUTO);
+    CHECK(good("cmdsn_order=session").cmd_sn_order == HAWSER_CMD_SN_ORDER_SESSION);
+    CHECK(good("cmdsn_order=connection").cmd_sn_order == HAWSER_CMD_SN_ORDER_CONNECTION);
+    refused(k_least + " cmdsn_order=no",
+            "cmdsn_order: no: neither auto nor session nor connection");
+}
+
 TEST_CASE("connections default to the number of portals") {
     CHECK(good("portal=10.0.20.2 portal=10.0.30.2 portal=10.0.40.2").connection_count == 4);
     CHECK(good("portal=10.0.20.2 connections=1").connection_count == 1);

@@ -261,6 +261,18 @@ TEST_CASE("what a target will not remove or reassign reinstates the session",
         CHECK(host.snapshot().reinstatements == 1);
         CHECK(host.target.sessions == 2);
         CHECK(host.lost_with(0) == (kind < 2 ? 0u : uint32_t{HAWSER_ERROR_REASSIGN_REFUSED}));
+        // "Not supported" holds for the session: the next loss asks nothing, and starts anew.
+        const bool for_good = kind == 0 || kind == 2;
+        const size_t asked = host.removals.size() + host.reassigned.size();
+        mute = true;
+        tag = host.submit(1, HAWSER_DATA_READ, 16384, 8);
+        host.run();
+        mute = false;
+        host.cut(1);
+        host.pass(10000);
+        CHECK(host.done_of(tag).completion.status == 0);
+        CHECK((host.removals.size() + host.reassigned.size() == asked) == for_good);
+        CHECK(host.snapshot().reinstatements == 2);
     }
 }
 

@@ -147,6 +147,17 @@ public:
     Bytes disk = Bytes(1 << 21);
     std::vector<Peer> peers;
 
+    // A NOP-Out that counts is answered when its turn has come.
+    std::vector<std::pair<Peer*, Pdu>> late_nops;
+    bool is_early(uint32_t cmd_sn) const { return static_cast<int32_t>(cmd_sn - exp_cmd_sn) >= 0; }
+    void answer_late_nops() {
+        for (size_t i = late_nops.size(); i-- != 0;) {
+            const auto [peer, pdu] = late_nops[i];
+            if (is_early(pdu.as<wire::NopOut>().cmd_sn.get())) continue;
+            late_nops.erase(late_nops.begin() + static_cast<long>(i));
+            if (!peer->closed) peer->answer_nop(pdu);
+        }
+    }
     uint32_t max_cmd_sn() const { return exp_cmd_sn + window - 1; }
     // A non-immediate command's number, from any connection.
     void take_cmd_sn(uint32_t cmd_sn) {
@@ -216,8 +227,11 @@ inline void Peer::check_digest(size_t begin, size_t end) {
 inline void Peer::handle(const Pdu& pdu) {
     // Every request but Data-Out and SNACK has a CmdSN at the same place.
     bool immediate = pdu.header[0] & wire::k_immediate;
-    if (pdu.kind() == wire::Opcode::ScsiCommand && !immediate)
+    const bool counts =
+        pdu.kind() == wire::Opcode::ScsiCommand || pdu.kind() == wire::Opcode::NopOut;
+    if (counts && !immediate)
         target_.take_cmd_sn(pdu.as<wire::ScsiCommand>().cmd_sn.get());
+    target_.answer_late_nops();
     if (target_.script && target_.script(*this, pdu)) return;
     switch (pdu.kind()) {
         case wire::Opcode::LoginRequest:
@@ -263,6 +277,7 @@ inline void Peer::answer_login(const Pdu& pdu) {
     if (leading) {
         target_.exp_cmd_sn = request.cmd_sn.get();
         target_.early.clear();
+        target_.late_nops.clear();
         target_.tsih = static_cast<uint16_t>(++target_.sessions);
     }
     std::string words;
@@ -390,6 +405,11 @@ inline void Peer::answer_data_out(const Pdu& pdu) {
 
 inline void Peer::answer_nop(const Pdu& pdu) {
     if (pdu.itt() == wire::k_reserved_tag) return;
+    const bool early = target_.is_early(pdu.as<wire::NopOut>().cmd_sn.get());
+    if (early && (pdu.header[0] & wire::k_immediate) == 0) {
+        target_.late_nops.emplace_back(this, pdu);
+        return;
+    }
     wire::NopIn answer;
     answer.initiator_task_tag = pdu.itt();
     answer.target_transfer_tag = wire::k_reserved_tag;

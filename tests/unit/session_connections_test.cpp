@@ -93,6 +93,7 @@ TEST_CASE("no more connections than the target granted") {
     CHECK(host.add(nullptr, index) == HAWSER_ERROR_CONNECTIONS_FULL);
     host.abandon();
     CHECK(host.add(nullptr, index) == HAWSER_ERROR_NOT_LOGGED_IN);
+    CHECK(host.drop(0) == HAWSER_ERROR_NOT_LOGGED_IN);
 }
 
 TEST_CASE("a dropped connection says Logout, reason 1, when its tasks are done",
@@ -346,4 +347,60 @@ TEST_CASE("a session is reinstated when the host asks for it") {
     host.abandon();
     host.reinstate();
     CHECK(host.snapshot().state == HAWSER_SESSION_FREE);
+}
+
+TEST_CASE("a connection is dropped while the session is between two logins") {
+    Host host("", 3);
+    host.start();
+    // Its portal is away, and it leads.
+    host.portals_down = {0, 1, 2};
+    host.cut(0);
+    host.run();
+    REQUIRE(host.snapshot().state == HAWSER_SESSION_FAILED);
+    CHECK(host.drop(1) == HAWSER_ERROR_NONE);
+    host.pass(3000);
+    REQUIRE(host.snapshot().state == HAWSER_SESSION_FAILED);
+    CHECK(host.drop(2) == HAWSER_ERROR_NONE);
+    CHECK(host.drop(2) == HAWSER_ERROR_NO_SUCH_CONNECTION);
+    CHECK(host.drop(0) == HAWSER_ERROR_LAST_CONNECTION);
+    host.pass(1000);
+    CHECK(host.drop(0) == HAWSER_ERROR_LAST_CONNECTION);
+    host.portals_down.clear();
+    host.pass(60000);
+    CHECK(host.snapshot().state == HAWSER_SESSION_LOGGED_IN);
+    CHECK(logged_in(host) == 1);
+    CHECK(host.state(0) == HAWSER_CONNECTION_LOGGED_IN);
+    CHECK(host.sides[1].connects + host.sides[2].connects < 10);
+}
+
+TEST_CASE("the connection that is to lead is dropped, at every moment of a reinstatement") {
+    for (uint64_t ms = 0; ms < 3000; ms += 50) {
+        Host host("connect_timeout=1", 2);
+        host.start();
+        host.cut(0);  // the other one is to lead
+        host.sides[1].mute = ms % 100 != 0;
+        host.pass(ms);
+        CHECK(host.drop(1) == HAWSER_ERROR_NONE);
+        host.sides[1].mute = false;
+        host.pass(60000);
+        CAPTURE(ms);
+        CHECK(host.snapshot().state == HAWSER_SESSION_LOGGED_IN);
+        CHECK(host.state(0) == HAWSER_CONNECTION_LOGGED_IN);
+        CHECK(host.state(1) == HAWSER_CONNECTION_FREE);
+        CHECK(host.snapshot().own_mistakes == 0);
+    }
+}
+
+TEST_CASE("a connection that is added between two logins comes with the next one") {
+    Host host("connections=1 connections_max=2", 2);
+    host.start();
+    host.portals_down = {0, 1};
+    host.cut(0);
+    host.run();
+    uint32_t index = 0;
+    CHECK(host.add(nullptr, index) == HAWSER_ERROR_NONE);
+    CHECK(index == 1);
+    host.portals_down.clear();
+    host.pass(30000);
+    CHECK(logged_in(host) == 2);
 }

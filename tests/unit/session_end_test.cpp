@@ -23,6 +23,7 @@ TEST_CASE("Logout of four connections: each its own, the last one the session's"
         REQUIRE(last.kind() == Opcode::LogoutRequest);
         const auto& request = last.as<wire::LogoutRequest>();
         of_session += request.reason == (wire::k_final | 0);
+        CHECK(request.cid.get() == peer.cid);
         of_connection += request.reason == (wire::k_final | 1) && request.cid.get() == peer.cid;
     }
     CHECK(of_session == 1);

@@ -101,6 +101,26 @@ TEST_CASE("status: a session as sysfs tells it", "[user][status]") {
     CHECK(json["sessions"][0]["connections"][3]["state"] == "FREE");
 }
 
+TEST_CASE("status: why there is one connection", "[user][status]") {
+    Fixture sys;
+    lay_session(sys);
+    const std::string session = "devices/hawser/hawser0/";
+    sys.put(session + "fallback", "1\n");
+    sys.put(session + "cmdsn_order", "auto\n");
+    sys.put(session + "own_mistakes", "0\n");
+    const std::string why = "target does not put commands of several connections into order";
+    const auto fallen = read_sessions(sys.path());
+    CHECK(status_text(fallen).find("held to one  " + why) != std::string::npos);
+    CHECK(status_json(fallen)["sessions"][0]["fallback"] == 1);
+    CHECK(status_json(fallen)["sessions"][0]["own_mistakes"] == 0);
+    CHECK(missing_connections(fallen[0]) == "2 of 4 connections: " + why);
+    sys.put(session + "fallback", "0\n");
+    CHECK(status_text(read_sessions(sys.path())).find("held to one") == std::string::npos);
+    sys.put(session + "cmdsn_order", "connection\n");
+    CHECK(status_text(read_sessions(sys.path())).find("held to one  cmdsn_order=connection") !=
+          std::string::npos);
+}
+
 TEST_CASE("status: no module, no session", "[user][status]") {
     Fixture sys;
     CHECK(read_sessions(sys.path()).empty());
