@@ -10,6 +10,7 @@
 #include <map>
 
 #include "pdu.h"
+#include "wire/serial.hpp"
 
 namespace hawser::target {
 
