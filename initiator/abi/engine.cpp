@@ -150,6 +150,16 @@ uint32_t hawser_connection_handle_taken_in(hawser_connection* connection) {
     return connection->connection.handle_taken_in();
 }
 
+uint32_t hawser_connection_handle_queued(hawser_connection* connection, uint32_t bytes,
+                                         uint64_t now_ms) {
+    return connection->connection.handle_queued(bytes, now_ms);
+}
+
+bool hawser_connection_serves(const hawser_connection* connection, uint32_t tag,
+                              uint64_t since_ms) {
+    return connection->connection.serves(tag, since_ms);
+}
+
 uint32_t hawser_connection_handle_timeout(hawser_connection* connection, uint64_t now_ms) {
     return connection->connection.handle_timeout(now_ms);
 }

@@ -183,6 +183,12 @@ uint32_t hawser_connection_handle_unacknowledged(struct hawser_connection *conne
  * queue of this host, and handle_unacknowledged was told what TCP knows now. If that is still the
  * same, the connection is lost (STALLED). */
 uint32_t hawser_connection_handle_taken_in(struct hawser_connection *connection);
+/* Of the bytes that were transmitted, so many lie in TCP unacknowledged. A host tells at each turn,
+ * and looks again before handle_timeout: by this the engine knows what the path carries, and bounds
+ * what a target may wait for by a timer of its own. Writes beyond that wait in the engine. A host
+ * that never tells may owe one MiB of what was asked for. */
+uint32_t hawser_connection_handle_queued(struct hawser_connection *connection, uint32_t bytes,
+                                         uint64_t now_ms);
 bool hawser_connection_poll_report(struct hawser_connection *connection,
                                    struct hawser_report *report);
 
@@ -204,6 +210,10 @@ struct hawser_command {
     uint32_t read_length; /* HAWSER_DATA_BOTH: Bidirectional Read Expected Data Transfer Length */
     uint32_t timeout_ms; /* silent for so long, it climbs the ladder of poll_overdue; 0: never */
 };
+/* Whether a command that this connection was given, and that has no answer, only waits its turn:
+ * it has not been sent yet, or what was sent before it has got on since then. Any thread. */
+bool hawser_connection_serves(const struct hawser_connection *connection, uint32_t tag,
+                              uint64_t since_ms);
 /* Whether submit would take a command (LOGGED_IN and not draining or logging out). */
 bool hawser_connection_accepts(const struct hawser_connection *connection);
 /* Takes the task. Only when accepts() says so. */
@@ -320,7 +330,8 @@ struct hawser_transmit {
 bool hawser_connection_poll_transmit(struct hawser_connection *connection, uint32_t room,
                                      struct hawser_transmit *transmit);
 /* With transmit.digest: the task's bytes that were just sent, piece by piece in their order, before
- * the handle_transmitted that counts them. They must not change until TCP has them acknowledged. */
+ * the handle_transmitted that counts them. They must be the very bytes that TCP got, of a copy that
+ * nobody else writes to: the owner of a task's pages may change them at any time. */
 void hawser_connection_digest_sent(struct hawser_connection *connection, const uint8_t *bytes,
                                    uint32_t length);
 uint32_t hawser_connection_handle_transmitted(struct hawser_connection *connection, uint32_t length,

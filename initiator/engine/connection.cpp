@@ -41,6 +41,8 @@ void Connection::reset_transport() {
     m_login_deadline_ms = HAWSER_NEVER;
     m_drain_deadline_ms = HAWSER_NEVER;
     m_logout_deadline_ms = HAWSER_NEVER;
+    m_pace.reset();
+    m_nop_end = m_nop_progress_ms = 0;
     m_unacknowledged_ms = m_suspect_ms = m_stall_check_ms = HAWSER_NEVER;
     m_awaits_taken_in = false;
     m_on_trial = m_trial_wanted = m_trial_held = false;
@@ -255,6 +257,10 @@ uint32_t Connection::handle_closed() {
         set_recovering(*task);
         park(*task, task->numbered);
     }
+    while (Task* task = m_held.pop_front()) {
+        task->reassignable = false;
+        park(*task, false);
+    }
     if (m_management.wanted || m_management.outstanding)
         wants |= end_management(HAWSER_ERROR_TASK_MANAGEMENT_LOST, 0);
     reset_transport();
@@ -312,14 +318,16 @@ uint64_t Connection::poll_timeout() const {
         m_shared->options.noop_out_interval_ms != 0) {
         uint64_t nop = m_last_received_ms + m_shared->options.noop_out_interval_ms;
         if (m_nop_outstanding) {
-            const uint64_t since =
+            uint64_t since =
                 m_nop_sent_ms > m_last_received_ms ? m_nop_sent_ms : m_last_received_ms;
+            if (m_nop_progress_ms > since) since = m_nop_progress_ms;
             nop = since + m_shared->options.noop_out_timeout_ms;
         }
         if (nop < deadline) deadline = nop;
     }
     if (stall_deadline() < deadline) deadline = stall_deadline();
     if (overdue_deadline() < deadline) deadline = overdue_deadline();
+    if (pace_deadline() < deadline) deadline = pace_deadline();
     const uint64_t recovery = recovery_deadline();
     return recovery < deadline ? recovery : deadline;
 }
@@ -349,6 +357,10 @@ uint32_t Connection::handle_timeout(uint64_t now_ms) {
         if (m_text.exchange.active() && !m_text.exchange.ready()) m_text.overdue++;
         return end_text(HAWSER_ERROR_TEXT_TIMEOUT);
     }
+    if (pace_deadline() <= now_ms) {
+        m_queued_ms = now_ms;
+        return HAWSER_WANT_TIMEOUT | transmit_wants();
+    }
     if (m_nop_outstanding) return fail(HAWSER_ERROR_NOP_TIMEOUT);
     return ping(now_ms);
 }
@@ -358,6 +370,7 @@ uint32_t Connection::ping(uint64_t now_ms) {
     m_nop_outstanding = true;
     m_nop_wanted = true;
     m_nop_sent_ms = now_ms;
+    m_nop_end = UINT64_MAX;  // it is behind all that TCP has
     m_nop_generation++;
     return HAWSER_WANT_TRANSMIT | HAWSER_WANT_TIMEOUT;
 }
@@ -380,6 +393,7 @@ void Connection::begin(const hawser_command& command) {
     task.data_end = 0;
     task.transmitted = 0;
     task.r2t_count = 0;
+    task.promised = 0;
     task.received = 0;
     task.next_data_sn = {};
     task.place = TaskPlace::Pending;

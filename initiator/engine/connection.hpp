@@ -16,6 +16,7 @@
 // connection_receive.cpp (framing), connection_control.cpp (login, NOP, Logout, async, Reject),
 // connection_text.cpp (text), task_management.cpp (ending tasks), data_transfer.cpp (SCSI),
 // connection_stall.cpp (a silent one among living ones), connection_overdue.cpp (a silent task),
+// connection_pace.cpp (which command goes next),
 // order_trial.cpp (whether the target orders commands between connections),
 // retransmission.cpp (ErrorRecoveryLevel 1: holes), reassignment.cpp (ErrorRecoveryLevel 2: tasks
 // of a lost connection).
@@ -24,6 +25,7 @@
 #include "abi/engine.h"
 #include "engine/connection_states.hpp"
 #include "engine/login.hpp"
+#include "engine/pace.hpp"
 #include "engine/session_shared.hpp"
 #include "engine/status_window.hpp"
 #include "engine/task.hpp"
@@ -59,6 +61,8 @@ public:
     uint32_t handle_timeout(uint64_t now_ms);
     uint32_t handle_unacknowledged(uint64_t since_ms);
     uint32_t handle_taken_in();
+    uint32_t handle_queued(uint32_t bytes, uint64_t now_ms);
+    bool serves(uint32_t tag, uint64_t since_ms) const;
     uint64_t poll_timeout() const;
     bool poll_report(hawser_report& report);
 
@@ -137,6 +141,18 @@ private:
     uint32_t give_up(const Task& task, uint8_t rung, uint32_t error, uint64_t now_ms);
     void reset_ladder();
 
+    // connection_pace.cpp
+    uint64_t ask_limit() const;
+    void promise(Task& task, uint32_t sent);
+    void take_back_promise(Task& task);
+    bool admits(const Task& task) const;
+    bool goes_at_once(const Task& task) const;
+    bool command_is_due() const;
+    Task* next_command();
+    bool fill_task();
+    uint64_t pace_deadline() const;
+    void note_service(const Task& task);
+
     // order_trial.cpp
     bool is_on_trial() const;
     bool holds_for_trial() const { return m_trial_wanted || m_trial_held; }
@@ -154,7 +170,7 @@ private:
     void fill(uint32_t room);
     bool fill_control();
     bool fill_data_out();
-    bool fill_command();
+    bool fill_command(Task& task);
     bool has_more() const;
     bool take_number(Task& task);
     bool logout_is_due() const;
@@ -310,6 +326,8 @@ private:
     bool m_nop_wanted = false;
     bool m_nop_outstanding = false;
     uint16_t m_nop_generation = 0;
+    uint64_t m_nop_end = 0;  // where it ends among all bytes sent
+    uint64_t m_nop_progress_ms = 0;  // the last acknowledgement of what lies before it
     bool m_logout_wanted = false;
     bool m_logout_outstanding = false;
     uint8_t m_logout_reason = 0;
@@ -408,10 +426,14 @@ private:
 
     // tasks
     TaskList m_pending;    // no CmdSN yet
+    TaskList m_held;       // the same: writes that the path cannot carry yet
     TaskList m_active;     // on the wire
     TaskList m_completed;  // polled out by the host
     TaskList m_parked;
     SequenceList m_sequences;
+    Pace m_pace;
+    bool m_data_out_turn = false;
+    uint64_t m_queued_ms = 0;  // the last handle_queued with a write that waits
     uint32_t m_task_count = 0;
 
     // transmit
@@ -462,6 +484,7 @@ private:
     std::atomic<uint32_t> m_last_detail{0};
     std::atomic<uint32_t> m_published_state{HAWSER_CONNECTION_FREE};
     std::atomic<uint32_t> m_published_tasks{0};
+    std::atomic<uint64_t> m_served_ms{0};  // when the command that was sent first got on
 
     // The owner is the only writer: no read-modify-write cycle is needed.
     template <typename T>

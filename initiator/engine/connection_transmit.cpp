@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What goes out, in which order: control PDUs, then Data-Out, then new commands. Data-Out before
-// commands, because a target waits for it with its own timer (LIO: 3 s), and unsolicited data goes
-// in the order of its commands (RFC 7143 4.2.5.2).
+// What goes out, in which order: control PDUs, then commands without data, then Data-Out and writes
+// by turns (connection_pace.cpp says why, and which writes wait).
 #include "engine/connection.hpp"
 
 namespace hawser {
@@ -108,7 +107,7 @@ void Connection::append_logout() {
 bool Connection::logout_is_due() const {
     if (!m_logout_wanted) return false;
     if (m_logout_when_idle) return m_active.empty();
-    return m_sequences.empty() && (m_pending.empty() || m_holds_commands);
+    return m_sequences.empty() && ((m_pending.empty() && m_held.empty()) || m_holds_commands);
 }
 
 // One control PDU; false when there is none.
@@ -130,6 +129,7 @@ bool Connection::fill_control() {
         m_nop_wanted = false;
         append_nop_out(static_cast<uint32_t>(m_nop_generation) << 16 | k_nop_tag | m_index,
                        wire::k_reserved_tag, nullptr);
+        m_nop_end = m_pace.sent() + m_transmit_end;
         return true;
     }
     if (fill_trial() || fill_ladder()) return true;
@@ -171,6 +171,7 @@ bool Connection::fill_data_out() {
     sequence->data_sn = sequence->data_sn.next();
     sequence->offset += length;
     sequence->left -= length;
+    promise(task, sequence->offset);
     if (sequence->left == 0) {
         m_sequences.remove(*sequence);
         if (sequence->target_transfer_tag != wire::k_reserved_tag) task.r2t_count--;
@@ -191,18 +192,16 @@ bool Connection::take_number(Task& task) {
     return true;
 }
 
-bool Connection::fill_command() {
-    Task* task = m_pending.first();
-    if (task == nullptr) return false;
+bool Connection::fill_command(Task& task) {
     // A retry keeps the number that it has (7.2.1).
-    if (!task->numbered && !take_number(*task)) return false;
-    m_pending.remove(*task);
-    m_active.push_back(*task);
-    task->place = TaskPlace::Active;
-    task->carrier = m_index;
-    task->identity.store((task->initiator_task_tag & 0xffff0000u) | (m_index + 1),
+    if (!task.numbered && !take_number(task)) return false;
+    remove_from_list(task);
+    m_active.push_back(task);
+    task.place = TaskPlace::Active;
+    task.carrier = m_index;
+    task.identity.store((task.initiator_task_tag & 0xffff0000u) | (m_index + 1),
                          std::memory_order_relaxed);
-    append_command(*task);
+    append_command(task);
     add(m_commands, uint64_t{1});
     return true;
 }
@@ -265,6 +264,7 @@ void Connection::append_command(Task& task) {
     seal_header(begin);
     if (immediate != 0) attach_data(task, 0, immediate);
     task.data_end = immediate + unsolicited;
+    if (command.direction & HAWSER_DATA_WRITE) promise(task, immediate);
     if (unsolicited != 0) {
         Sequence& sequence = task.sequences[k_outstanding_r2t_max];
         sequence.task = &task;
@@ -286,14 +286,12 @@ void Connection::fill(uint32_t room) {
            m_transmit_end + k_command_bytes_max <= room) {
         if (fill_control()) continue;
         if (m_state == ConnectionState::InLogin || m_logout_outstanding) return;
-        if (!fill_data_out() && (m_holds_commands || holds_for_trial() || !fill_command())) return;
+        if (!fill_task()) return;
     }
 }
 
 bool Connection::has_more() const {
-    return owes_trailer() || !m_sequences.empty() || m_nop_reply_count != 0 ||
-           (!m_pending.empty() && !m_holds_commands && !holds_for_trial() &&
-            m_shared->window.is_open());
+    return owes_trailer() || !m_sequences.empty() || m_nop_reply_count != 0 || command_is_due();
 }
 
 bool Connection::poll_transmit(uint32_t room, hawser_transmit& transmit) {
@@ -344,6 +342,7 @@ uint32_t Connection::transmit_wants() const {
 uint32_t Connection::handle_transmitted(uint32_t length, uint64_t now_ms) {
     uint32_t wants = 0;
     if (m_closing) return 0;
+    m_pace.transmitted(length);
     const uint32_t bytes = m_transmit_end - m_transmit_begin;
     const uint32_t of_bytes = length < bytes ? length : bytes;
     m_transmit_begin += of_bytes;

@@ -108,6 +108,7 @@ uint32_t Connection::finish_data_in() {
         return wants;
     }
     task->stirred = true;
+    note_service(*task);
     task->next_data_sn = task->next_data_sn.next();
     task->received += data_in.data_segment_length.get();
     uint32_t wants = take_window();
@@ -164,6 +165,7 @@ uint32_t Connection::handle_r2t() {
     if (recovers() ? offset > task->data_end : offset != task->data_end)
         return blame(task, HAWSER_ERROR_R2T_OUT_OF_RANGE, offset);
     task->next_data_sn = r2t_sn.next();
+    note_service(*task);
     return take_window() | add_sequence(*task, r2t) | settle_data(*task);
 }
 
@@ -220,6 +222,7 @@ uint32_t Connection::handle_scsi_response() {
 void Connection::drop_sequences(Task& task) {
     for (Sequence& sequence : task.sequences) m_sequences.remove(sequence);
     task.r2t_count = 0;
+    take_back_promise(task);
 }
 
 // The target's last word on a task. GOOD is believed only when all the data went over the wire that
@@ -247,6 +250,7 @@ uint32_t Connection::complete(Task& task, const TaskStatus& status) {
             return blame(&task, HAWSER_ERROR_DATA_MISSING, residual->missing());
     }
     note_moved(task);
+    note_service(task);
     task.completion.tag = command.tag;
     task.completion.response = status.response;
     task.completion.status = status.status;
@@ -271,6 +275,8 @@ void Connection::remove_from_list(Task& task) {
         m_active.remove(task);
     else if (task.place == TaskPlace::Pending)
         m_pending.remove(task);
+    else if (task.place == TaskPlace::Held)
+        m_held.remove(task);
     else
         m_reassigns.remove(task);
     if (m_reassigning == &task) m_reassigning = nullptr;  // its answer finds nobody

@@ -123,6 +123,7 @@ uint32_t Connection::begin_reassigned(Task& task) {
     task.carrier = m_index;
     // Which R2Ts the target gives again, and from where on they count, is its own affair.
     task.any_r2t_sn = (task.command.direction & HAWSER_DATA_READ) == 0;
+    if (task.any_r2t_sn) promise(task, task.transmitted);
     task.identity.store((task.initiator_task_tag & 0xffff0000u) | (m_index + 1),
                         std::memory_order_relaxed);
     carry_silence_on(task, m_last_received_ms);

@@ -42,7 +42,7 @@ struct TaskStatus {
 };
 
 // In which of its connection's lists a task is, while it is on one.
-enum class TaskPlace : uint8_t { Pending, Active, Reassigns };
+enum class TaskPlace : uint8_t { Pending, Held, Active, Reassigns };
 
 inline constexpr uint8_t k_snack_data = 1;
 inline constexpr uint8_t k_snack_acknowledge = 2;
@@ -61,6 +61,7 @@ struct Task {
     uint32_t data_end = 0;      // write: how much the target has been promised so far
     uint32_t transmitted = 0;   // write: how much went into the socket, from the beginning on
     uint32_t r2t_count = 0;     // write: R2Ts not fully answered
+    uint32_t promised = 0;      // write: what the target may ask for at once, as Pace counts it
     uint32_t received = 0;      // read
     wire::DataSn next_data_sn;  // of Data-In and of R2T, which share it in both directions, 11.7.5
 

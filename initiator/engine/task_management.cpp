@@ -42,8 +42,9 @@ Task* Connection::find_own(uint32_t tag) {
     if (tag >= m_shared->tasks.size()) return nullptr;
     Task& task = m_shared->tasks[tag];
     if ((task.identity.load(std::memory_order_relaxed) & 0xffff) == m_index + 1) return &task;
-    for (Task* pending = m_pending.first(); pending != nullptr; pending = pending->link.next)
-        if (pending == &task) return pending;
+    for (const TaskList* list : {&m_pending, &m_held})
+        for (Task* pending = list->first(); pending != nullptr; pending = pending->link.next)
+            if (pending == &task) return pending;
     return nullptr;
 }
 
@@ -186,10 +187,11 @@ uint32_t Connection::conclude_tasks(const hawser_scope& scope) {
         if (concerns(scope, *task) && task->cmd_sn.precedes(wire::CmdSn(scope.cmd_sn)))
             wants |= abort_task(*task);
     }
-    for (Task* task = m_pending.first(); task != nullptr; task = following) {
-        following = task->link.next;
-        if (!concerns(scope, *task)) continue;
-        wants |= abort_task(*task);
+    for (const TaskList* list : {&m_pending, &m_held}) {
+        for (Task* task = list->first(); task != nullptr; task = following) {
+            following = task->link.next;
+            if (concerns(scope, *task)) wants |= abort_task(*task);
+        }
     }
     for (Task* task = m_reassigns.first(); task != nullptr; task = following) {
         following = task->link.next;

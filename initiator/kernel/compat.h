@@ -91,19 +91,14 @@ static inline bool compat_write_cache(struct request_queue *queue)
 #endif
 
 /*
- * What a disk's queue is to know. 6.10 hands its limits to the driver (device_configure), 6.11
- * makes features of them (1a02f3a73f8c), 6.14 renames the calls.
+ * What a disk's queue is to know. 6.10 hands its limits to the driver (device_configure), 6.14
+ * renames the calls.
  */
-static inline void compat_limit_queue(struct scsi_device *sdev, struct queue_limits *limits,
-				      bool stable_writes)
+static inline void compat_limit_queue(struct scsi_device *sdev, struct queue_limits *limits)
 {
 #if COMPAT_SINCE(6, 11)
-	if (stable_writes)
-		limits->features |= BLK_FEAT_STABLE_WRITES;
 	limits->dma_alignment = 0; /* nothing here does DMA */
 #else
-	if (stable_writes)
-		blk_queue_flag_set(QUEUE_FLAG_STABLE_WRITES, sdev->request_queue);
 	blk_queue_dma_alignment(sdev->request_queue, 0);
 #endif
 }

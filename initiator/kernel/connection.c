@@ -147,12 +147,21 @@ static void connection_take_commands(struct glue_connection *connection)
 	}
 }
 
+/* The position up to which the target's TCP has all. Only this thread moves write_seq. */
+static u64 connection_acknowledged(const struct glue_connection *connection)
+{
+	const struct tcp_sock *tp = tcp_sk(connection->socket->sk);
+
+	return glue_acknowledged(connection->sent, READ_ONCE(tp->write_seq),
+				 READ_ONCE(tp->snd_una));
+}
+
 /* R10: TCP may still read a WRITE's pages while it has not got an acknowledgement of them. */
 static bool connection_is_unacknowledged(struct glue_connection *connection, struct glue_slot *slot)
 {
 	if (!slot->zero_copied || !connection->socket)
 		return false;
-	return before(READ_ONCE(tcp_sk(connection->socket->sk)->snd_una), slot->sent_end);
+	return connection_acknowledged(connection) < slot->sent_end;
 }
 
 static void connection_take_completions(struct glue_connection *connection, u64 now_ms)
@@ -362,6 +371,11 @@ static void connection_watch_progress(struct glue_connection *connection, u64 no
 	connection->acknowledged = acknowledged;
 	connection->wants |= hawser_connection_handle_unacknowledged(
 		connection->engine, connection->unacknowledged_ms);
+	/* Each turn sends what there is: to be told so would only begin the next turn. */
+	connection->wants |= hawser_connection_handle_queued(
+				     connection->engine,
+				     glue_queued(READ_ONCE(tp->write_seq), acknowledged), now_ms) &
+			     ~HAWSER_WANT_TRANSMIT;
 }
 
 static void connection_watch_link(struct glue_connection *connection, u64 now_ms)

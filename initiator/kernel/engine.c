@@ -10,6 +10,7 @@
 #include "../engine/connection.cpp"
 #include "../engine/connection_control.cpp"
 #include "../engine/connection_overdue.cpp"
+#include "../engine/connection_pace.cpp"
 #include "../engine/connection_receive.cpp"
 #include "../engine/connection_text.cpp"
 #include "../engine/connection_transmit.cpp"

@@ -34,6 +34,7 @@
 #endif
 #include "../abi/engine.h"
 #include "../abi/uapi.h"
+#include "acknowledged.h"
 #include "compat.h"
 #include "lun.h"
 
@@ -78,7 +79,7 @@ struct glue_slot {
 	struct glue_cursor receiving;
 	u64 ready_ms; /* parked until then */
 	u64 writes_seen; /* a SYNCHRONIZE CACHE covers writes completed up to here */
-	u32 sent_end; /* TCP sequence number after the last byte sent without copying */
+	u64 sent_end; /* position (glue_connection.sent) after the last byte sent without copying */
 	u64 deadline_ms; /* with once: its caller's */
 	u16 attempts;
 	u8 costs; /* how often it has cost the session */
@@ -126,6 +127,8 @@ struct glue_connection {
 	bool end_seen; /* the peer has sent its FIN */
 	bool fin_sent;
 	bool more_sent; /* the last send said that more would follow */
+	u64 sent; /* bytes that TCP has been given since the session began, by whatever socket */
+	u8 *bounce; /* GLUE_BOUNCE_BYTES: what is digested is a copy that nobody else writes to */
 	u32 acknowledged; /* by TCP: snd_una when it last moved, */
 	u64 unacknowledged_ms; /* and since when it has stood still with bytes under way */
 	unsigned long fence; /* 0, or what the engine waits for before it calls the link silent */
@@ -310,13 +313,12 @@ int glue_socket_check(struct glue_connection *connection);
 bool glue_transfer_receive(struct glue_connection *connection, u64 now_ms);
 bool glue_transfer_send(struct glue_connection *connection, u64 now_ms);
 
-/* digest.c */
-void glue_digest_sent(struct glue_connection *connection, struct page *page, u32 offset,
-		      u32 length);
+#define GLUE_BOUNCE_BYTES 8192 /* the copy is still in the nearest cache when it is digested */
 
 /* scatter.c */
 void glue_scatter_start(struct glue_slot *slot);
 void glue_scatter_copy(struct glue_slot *slot, u32 offset, const u8 *bytes, u32 length);
+bool glue_scatter_read(struct glue_slot *slot, u32 offset, u8 *bytes, u32 length);
 struct page *glue_scatter_page(struct glue_slot *slot, u32 offset, u32 limit, u32 *page_offset,
 			       u32 *length);
 

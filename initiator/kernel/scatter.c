@@ -58,6 +58,24 @@ struct page *glue_scatter_page(struct glue_slot *slot, u32 offset, u32 limit, u3
 	return scatter_page(slot, &slot->sending, offset, limit, page_offset, length);
 }
 
+/* False: the list ends before that. */
+bool glue_scatter_read(struct glue_slot *slot, u32 offset, u8 *bytes, u32 length)
+{
+	while (length) {
+		u32 page_offset, piece;
+		struct page *page = scatter_page(slot, &slot->sending, offset, length,
+						 &page_offset, &piece);
+
+		if (WARN_ON_ONCE(!page))
+			return false;
+		memcpy_from_page(bytes, page, page_offset, piece);
+		offset += piece;
+		bytes += piece;
+		length -= piece;
+	}
+	return true;
+}
+
 /* The engine has checked offset + length against the length that we gave it. */
 void glue_scatter_copy(struct glue_slot *slot, u32 offset, const u8 *bytes, u32 length)
 {

@@ -92,9 +92,27 @@ void glue_host_describe(struct glue_session *session, u32 tag, struct hawser_com
 }
 
 /*
+ * On a slow path a command may be out for longer than its time and nothing be wrong: it waits in
+ * the engine, or the target serves those before it. Who passes one through sets his own bound.
+ */
+static bool host_waits_its_turn(struct glue_session *session, struct scsi_cmnd *command)
+{
+	struct request *request = scsi_cmd_to_rq(command);
+	u64 now_ms = glue_now_ms(), timeout_ms = jiffies_to_msecs(request->timeout);
+	u8 owner = smp_load_acquire(&session->slots[request->tag].owner);
+
+	if (!owner || owner == GLUE_OWNER_MOVING || timeout_ms > now_ms ||
+	    blk_rq_is_passthrough(request))
+		return false;
+	return hawser_connection_serves(session->connections[owner - 1].engine, request->tag,
+					now_ms - timeout_ms);
+}
+
+/*
  * A root disk waits for ever. Another one's command is aborted once its time is over, unless the
- * session has no target to talk to just now, or its LUN is held: then it waits for that. Whoever
- * sent a command through all that (passthrough.c) has its own time kept everywhere.
+ * session has no target to talk to just now, or its LUN is held, or the target has others to see
+ * to: then it waits for that. Whoever sent a command through all that (passthrough.c) has its own
+ * time kept everywhere.
  */
 static COMPAT_TIMEOUT_ACTION host_timed_out(struct scsi_cmnd *command)
 {
@@ -105,7 +123,7 @@ static COMPAT_TIMEOUT_ACTION host_timed_out(struct scsi_cmnd *command)
 	if (session->options.root || READ_ONCE(session->gate) != GATE_OPEN ||
 	    glue_lun_holds(command))
 		return COMPAT_TIMER_RESET;
-	return COMPAT_TIMER_DONE;
+	return host_waits_its_turn(session, command) ? COMPAT_TIMER_RESET : COMPAT_TIMER_DONE;
 }
 
 /*
@@ -145,13 +163,7 @@ static int host_alloc_disk(struct scsi_device *sdev)
 
 static int host_configure_disk(struct scsi_device *sdev, struct queue_limits *limits)
 {
-	struct glue_session *session = glue_session_of_host(sdev->host);
-
-	/*
-	 * A page that changes after its digest was computed would look like damage. Any later
-	 * login may agree to what is offered.
-	 */
-	compat_limit_queue(sdev, limits, session->options.offer.data_digest & 2);
+	compat_limit_queue(sdev, limits);
 	glue_lun_configure(sdev);
 	glue_depth_configure(sdev);
 	return 0;

@@ -54,6 +54,8 @@ static void session_release(struct device *dev)
 	ida_free(&session_ida, session->index);
 	glue_chap_destroy(session);
 	glue_own_free(session);
+	for (i = 0; i < session->options.connection_count; i++)
+		kfree(session->connections[i].bounce);
 	vfree(session->engine_memory);
 	vfree(session->slots);
 	kvfree(session);
@@ -86,6 +88,12 @@ static int session_allocate_engine(struct glue_session *session)
 		connection->session = session;
 		connection->index = i;
 		connection->engine = hawser_session_connection(session->engine, i);
+		/* Any login, also a later one, may agree to what is offered. */
+		if (session->options.offer.data_digest & 2) {
+			connection->bounce = kmalloc(GLUE_BOUNCE_BYTES, GFP_KERNEL);
+			if (!connection->bounce)
+				return -ENOMEM;
+		}
 		init_llist_head(&connection->inbox);
 		INIT_LIST_HEAD(&connection->finished);
 		INIT_LIST_HEAD(&connection->unacknowledged);

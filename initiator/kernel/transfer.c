@@ -113,33 +113,63 @@ bool glue_transfer_receive(struct glue_connection *connection, u64 now_ms)
 	return true;
 }
 
-static int transfer_send_bytes(struct socket *socket, const void *bytes, u32 length, bool more)
+static int transfer_send_bytes(struct glue_connection *connection, const void *bytes, u32 length,
+			       bool more)
 {
 	struct msghdr message = {
 		.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0),
 	};
 	struct kvec vector = { .iov_base = (void *)bytes, .iov_len = length };
+	int sent = kernel_sendmsg(connection->socket, &message, &vector, 1, length);
 
-	return kernel_sendmsg(socket, &message, &vector, 1, length);
+	if (sent > 0)
+		connection->sent += sent;
+	return sent;
 }
 
-static int transfer_send_page(struct socket *socket, struct glue_slot *slot, struct page *page,
-			      u32 offset, u32 length, bool more)
+/* Sends from where the data lies, without copying it where possible. *piece: what was tried. */
+static int transfer_send_page(struct glue_connection *connection, struct glue_slot *slot,
+			      u32 offset, u32 *piece, bool more)
 {
+	u32 left = *piece, page_offset;
+	struct page *page = glue_scatter_page(slot, offset, left, &page_offset, piece);
 	void *address;
 	int sent;
 
+	if (WARN_ON_ONCE(!page))
+		return -EPROTO;
+	more |= left > *piece;
 	if (sendpage_ok(page)) {
-		sent = compat_send_page(socket, page, offset, length, more);
+		sent = compat_send_page(connection->socket, page, page_offset, *piece, more);
 		if (sent > 0) {
-			slot->sent_end = READ_ONCE(tcp_sk(socket->sk)->write_seq);
+			connection->sent += sent;
+			slot->sent_end = connection->sent;
 			slot->zero_copied = true;
 		}
 		return sent;
 	}
 	address = kmap_local_page(page);
-	sent = transfer_send_bytes(socket, address + offset, length, more);
+	sent = transfer_send_bytes(connection, address + page_offset, *piece, more);
 	kunmap_local(address);
+	return sent;
+}
+
+/*
+ * The pages of a write are not ours alone: with O_DIRECT, or a mapping, their owner may write to
+ * them at any time. What is sent is what is digested, so both are taken from one copy.
+ */
+static int transfer_send_digested(struct glue_connection *connection, struct glue_slot *slot,
+				  u32 offset, u32 *piece, bool more)
+{
+	u32 left = *piece;
+	int sent;
+
+	*piece = min_t(u32, left, GLUE_BOUNCE_BYTES);
+	if (!glue_scatter_read(slot, offset, connection->bounce, *piece))
+		return -EPROTO;
+	sent = transfer_send_bytes(connection, connection->bounce, *piece, more || left > *piece);
+	if (sent > 0)
+		hawser_connection_digest_sent(connection->engine, connection->bounce, sent);
 	return sent;
 }
 
@@ -153,8 +183,8 @@ static u32 transfer_send_one(struct glue_connection *connection,
 
 	*err = 0;
 	if (transmit->bytes_length) {
-		result = transfer_send_bytes(connection->socket, transmit->bytes,
-					     transmit->bytes_length, left || transmit->more);
+		result = transfer_send_bytes(connection, transmit->bytes, transmit->bytes_length,
+					     left || transmit->more);
 		if (result <= 0) {
 			*err = result ?: -EAGAIN;
 			return 0;
@@ -166,21 +196,17 @@ static u32 transfer_send_one(struct glue_connection *connection,
 		}
 	}
 	while (left) {
-		u32 page_offset, piece;
-		struct page *page = glue_scatter_page(slot, offset, left, &page_offset, &piece);
+		u32 piece = left;
 
-		if (WARN_ON_ONCE(!page)) {
-			*err = -EPROTO;
-			break;
-		}
-		result = transfer_send_page(connection->socket, slot, page, page_offset, piece,
-					    left > piece || transmit->more);
+		result = transmit->digest ?
+				 transfer_send_digested(connection, slot, offset, &piece,
+							transmit->more) :
+				 transfer_send_page(connection, slot, offset, &piece,
+						    transmit->more);
 		if (result <= 0) {
 			*err = result ?: -EAGAIN;
 			break;
 		}
-		if (transmit->digest)
-			glue_digest_sent(connection, page, page_offset, result);
 		sent += result;
 		left -= result;
 		offset += result;

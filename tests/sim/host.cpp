@@ -169,8 +169,16 @@ void Host::wake() {
 // What the host's TCP would know.
 uint32_t Host::look_at_link(Port& port) {
     const bool up = port.link != nullptr && port.up && !port.close_due;
-    return hawser_connection_handle_unacknowledged(
-        port.connection, up ? port.link->unacknowledged_ms(k_initiator) : HAWSER_NEVER);
+    uint32_t wants = 0;
+    if (up) {
+        auto queued = static_cast<uint32_t>(port.link->queued(k_initiator));
+        if (m_scenario.canary == Canary::LyingTcp)
+            queued = m_world.now_ms() % 1000 < 500 ? UINT32_MAX : 0;
+        wants = hawser_connection_handle_queued(port.connection, queued, m_world.now_ms());
+    }
+    return wants | hawser_connection_handle_unacknowledged(
+                       port.connection,
+                       up ? port.link->unacknowledged_ms(k_initiator) : HAWSER_NEVER);
 }
 
 void Host::schedule_close(Port& port, bool orderly) {
@@ -259,7 +267,9 @@ void Host::watch_session_timer() {
 }
 
 void Host::watch_timer(Port& port, uint32_t wants) {
-    wants |= look_at_link(port);
+    const uint32_t look = look_at_link(port);
+    if (look & HAWSER_WANT_TRANSMIT) arm(port);
+    wants |= look;
     const uint64_t due_ms = hawser_connection_poll_timeout(port.connection);
     m_world.require(due_ms >= port.told_timer_ms || (wants & HAWSER_WANT_TIMEOUT),
                     "an earlier deadline is announced");

@@ -13,6 +13,7 @@ namespace hawser::sim {
 namespace {
 
 constexpr size_t k_socket_bytes = 128 * 1024;
+constexpr size_t k_slow_socket_bytes = 512 * 1024;  // it grows with the queue in the path
 constexpr uint64_t k_latency_min_us = 50;
 
 }  // namespace
@@ -24,6 +25,8 @@ void Link::queue(Side to, Segment segment) {
     const uint64_t delay =
         k_latency_min_us + (random.chance(3) ? random.between(0, 80000) : random.between(0, 300));
     direction.last_us = std::max(direction.last_us, m_world.now_us() + delay);
+    if (to == k_target && path_bytes_per_ms != 0)
+        direction.last_us += segment.bytes.size() * 1000 / path_bytes_per_ms;
     segment.due_us = direction.last_us;
     direction.queued += segment.bytes.size();
     if (direction.segments.empty()) direction.progress_us = m_world.now_us();
@@ -69,8 +72,8 @@ void Link::close(Side side, bool abortive) {
 }
 
 size_t Link::room(Side from) const {
-    const size_t queued = m_to[from == k_initiator ? k_target : k_initiator].queued;
-    return queued < k_socket_bytes ? k_socket_bytes - queued : 0;
+    const size_t bytes = path_bytes_per_ms != 0 ? k_slow_socket_bytes : k_socket_bytes;
+    return queued(from) < bytes ? bytes - queued(from) : 0;
 }
 
 uint64_t Link::unacknowledged_ms(Side from) const {
@@ -137,6 +140,7 @@ Link& Network::connect(uint32_t portal, Endpoint& initiator) {
         std::make_unique<Link>(m_world, static_cast<uint32_t>(m_links.size()), portal));
     Link& link = *m_links.back();
     link.ends[k_initiator] = &initiator;
+    link.path_bytes_per_ms = path_bytes_per_ms;
     m_world.after(m_world.random.between(100, 1000), [this, &link] {
         if (link.is_closed(k_initiator)) return;
         const PortalState state = portals[link.portal()];

@@ -48,6 +48,10 @@ public:
     size_t room(Side from) const;
     // Since when bytes of that side are under way that do not arrive; ms, HAWSER_NEVER: none.
     uint64_t unacknowledged_ms(Side from) const;
+    // How much of that side's bytes has not arrived.
+    size_t queued(Side from) const {
+        return m_to[from == k_initiator ? k_target : k_initiator].queued;
+    }
 
     // Faults.
     void break_up();
@@ -64,6 +68,7 @@ public:
     uint32_t id() const { return m_id; }
     uint32_t portal() const { return m_portal; }
     Endpoint* ends[2] = {};
+    uint32_t path_bytes_per_ms = 0;  // towards the target; 0: as fast as can be
 
 private:
     struct Segment {
@@ -109,6 +114,7 @@ public:
     void heal();
 
     std::vector<PortalState> portals;
+    uint32_t path_bytes_per_ms = 0;  // of each new link
 
 private:
     World& m_world;

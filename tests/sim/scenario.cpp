@@ -18,7 +18,7 @@ Canary canary_of(const std::string& name) {
         Canary::HiddenDamage, Canary::WrongSecret,   Canary::PlainNumbers,  Canary::AbortedDone,
         Canary::LateAbort,    Canary::NoLadder,      Canary::LongAbort,     Canary::EndlessResend,
         Canary::BusyDone,     Canary::AttentionDone, Canary::GoneDone,      Canary::UnseenDisk,
-        Canary::BlindToOrder};
+        Canary::LyingTcp,     Canary::BlindToOrder};
     for (size_t i = 0; i < std::size(k_canaries); i++) {
         if (name == k_canaries[i]) return k_values[i];
     }
@@ -58,6 +58,7 @@ Scenario::Scenario(Random& random) {
     choose_recovery(random);
     choose_more(random);
     choose_strange(random);
+    choose_slow_path(random);
 }
 
 // Where one level has to mend all by itself, the target is not strange beside.
@@ -88,6 +89,31 @@ void Scenario::choose_strange(Random& random) {
     poisons = random.chance(15);
     lun_goes = random.chance(30);
     disk_changes = random.chance(30);
+}
+
+// A deep queue of long writes on a path that is slow, in peace, and a target that waits for its
+// data as LIO does: no connection may be lost.
+void Scenario::choose_slow_path(Random& random) {
+    path_bytes_per_ms = 0;
+    data_out_us = 0;
+    if (!random.chance(4)) return;
+    path_bytes_per_ms = static_cast<uint32_t>(random.between(500, 1500));
+    data_out_us = 3000000;
+    connections = granted = portals = static_cast<uint32_t>(random.between(1, 2));
+    queue_depth = window = 128;
+    offered_level = level = 0;
+    defect = Defect::None;
+    diet = Diet::Everything;
+    max_burst = 262144;
+    first_burst = 65536;
+    target_segment = 8192;
+    slow_backend_us = 20000;
+    fault_every_us = manage_every_us = 0;
+    forgets = rejects = 0;
+    calm = poisons = attends = lun_goes = disk_changes = false;
+    timeout_ms = 8000;  // to wait here is no silence of the target
+    busy_us = 20000000;
+    blocks = 32768;
 }
 
 void Scenario::choose_more(Random& random) {

@@ -37,6 +37,7 @@ enum class Canary {
     AttentionDone,   // host: one that was answered UNIT ATTENTION is called done
     GoneDone,        // host: one that the target has no LUN for is called done
     UnseenDisk,      // host: nobody looks who the disk is after a login
+    LyingTcp,        // host: of what TCP has it tells all or nothing, by turns
     BlindToOrder,    // host: a target that refuses lower numbers is taken for one that orders
 };
 Canary canary_of(const std::string& name);
@@ -45,7 +46,8 @@ inline constexpr const char* k_canaries[] = {
     "deaf",           "wrong-place",    "forgotten-nexus", "unheard-snack", "eager-status",
     "hasty-reassign", "hasty-wait",     "hidden-damage",   "wrong-secret",  "plain-numbers",
     "aborted-done",   "late-abort",     "no-ladder",       "long-abort",    "endless-resend",
-    "busy-done",      "attention-done", "gone-done",       "unseen-disk",   "blind-to-order"};
+    "busy-done",      "attention-done", "gone-done",       "unseen-disk",   "lying-tcp",
+    "blind-to-order"};
 
 // How a target deals with the connections of a session of which one is lost.
 enum class Manners {
@@ -79,6 +81,7 @@ struct Scenario {
     void choose_recovery(Random& random);
     void choose_more(Random& random);
     void choose_strange(Random& random);
+    void choose_slow_path(Random& random);
 
     Manners manners;
     Canary canary = Canary::None;
@@ -126,6 +129,8 @@ struct Scenario {
     bool attends = false;       // UNIT ATTENTION now and then
     bool lun_goes = false;      // and comes back
     bool disk_changes = false;  // another one is there for a while
+    uint32_t path_bytes_per_ms;  // from us to the target; 0: as fast as can be
+    uint64_t data_out_us;  // so long the target waits for data; 0: for ever, above level 0 its own
 };
 
 }  // namespace hawser::sim

@@ -50,6 +50,7 @@ Simulation::Simulation(uint64_t seed, Canary canary, bool verbose)
       m_network(m_world, m_target, m_scenario.portals),
       m_workload(m_world, m_scenario),
       m_host(m_world, m_network, m_workload, m_scenario) {
+    m_network.path_bytes_per_ms = m_scenario.path_bytes_per_ms;
     m_target.watch = [this](uint32_t block, const uint8_t* bytes, bool lands) {
         m_workload.check_write(block, bytes, lands);
     };
@@ -143,6 +144,11 @@ void Simulation::final_check() {
     if (m_scenario.diet == Diet::ResetsOnly)
         m_world.require(m_host.snapshot().reinstatements == 0,
                         "ErrorRecoveryLevel 2 mends the loss of connections");
+    if (m_scenario.path_bytes_per_ms != 0) {
+        m_world.require(m_host.snapshot().reinstatements == 0,
+                        "a path that is slow costs no connection");
+        m_world.counts["sessions on slow paths"]++;
+    }
     m_host.logout();
     wait_for("a Logout ends the session", k_bound_us, [this] { return m_host.ended(); });
     m_world.require(m_host.end_error() == HAWSER_ERROR_NONE, "a Logout in peace has no error");

@@ -193,6 +193,7 @@ public:
     void ask(const std::shared_ptr<TargetTask>& task);
     void send_r2t(const std::shared_ptr<TargetTask>& task, uint32_t offset, uint32_t length);
     void watch_burst(const std::shared_ptr<TargetTask>& task, uint32_t ttt);
+    void time_burst(const std::shared_ptr<TargetTask>& task, uint32_t ttt);
     void close_burst(const std::shared_ptr<TargetTask>& task, const Burst& burst);
     void give_data(TargetTask& task, uint32_t offset, uint32_t data_sn);
     void give_status(TargetTask& task);

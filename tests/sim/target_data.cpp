@@ -69,7 +69,7 @@ void TargetConnection::ask(const std::shared_ptr<TargetTask>& task) {
 
 // Above ErrorRecoveryLevel 0: what does not come is asked for again, a few times.
 void TargetConnection::watch_burst(const std::shared_ptr<TargetTask>& task, uint32_t ttt) {
-    if (level() == 0) return;
+    if (level() == 0) return time_burst(task, ttt);
     target.world.after(k_data_patience_us, [this, task, ttt] {
         if (is_closed || closing || task->connection != this || task->executing) return;
         const auto burst = std::find_if(task->bursts.begin(), task->bursts.end(),
@@ -85,6 +85,22 @@ void TargetConnection::watch_burst(const std::shared_ptr<TargetTask>& task, uint
             return close(true);
         }
         close_burst(task, over);
+    });
+}
+
+// At ErrorRecoveryLevel 0 a connection whose data comes too late is dropped, by LIO for example.
+void TargetConnection::time_burst(const std::shared_ptr<TargetTask>& task, uint32_t ttt) {
+    const uint64_t patience_us = target.scenario.data_out_us;
+    if (patience_us == 0) return;
+    target.world.after(patience_us, [this, task, ttt, patience_us] {
+        if (is_closed || closing || task->connection != this || task->gone) return;
+        const auto burst = std::find_if(task->bursts.begin(), task->bursts.end(),
+                                        [&](const Burst& one) { return one.ttt == ttt; });
+        if (burst == task->bursts.end()) return;
+        if (target.world.now_us() - burst->touched_us < patience_us) return time_burst(task, ttt);
+        target.world.counts["target drops a connection: data was late"]++;
+        end_tasks(0);
+        close(true);
     });
 }
 

@@ -32,7 +32,10 @@ void fill(uint32_t block, uint64_t version, uint8_t* bytes) {
 }  // namespace
 
 Workload::Workload(World& world, const Scenario& scenario)
-    : m_world(world), m_blocks(scenario.blocks), m_poisons(scenario.poisons) {}
+    : m_world(world),
+      m_long_writes(scenario.path_bytes_per_ms != 0),
+      m_blocks(scenario.blocks),
+      m_poisons(scenario.poisons) {}
 
 void Workload::lock(const Operation& operation, bool in_use) {
     for (uint32_t i = operation.first; i < operation.first + operation.count; i++) {
@@ -57,7 +60,9 @@ std::unique_ptr<Operation> Workload::next() {
     const bool write = random.chance(60);
     operation->kind = write ? Operation::Kind::Write : Operation::Kind::Read;
     const uint32_t all = static_cast<uint32_t>(m_blocks.size());
-    operation->count = static_cast<uint32_t>(random.between(1, random.chance(80) ? 4 : all / 2));
+    const uint32_t most = random.chance(80) ? 4 : std::min(all / 2, 32u);
+    operation->count = static_cast<uint32_t>(random.between(1, most));
+    if (m_long_writes && write) operation->count = static_cast<uint32_t>(random.between(64, 192));
     operation->first = static_cast<uint32_t>(random.between(0, all - operation->count));
     for (uint32_t i = operation->first; i < operation->first + operation->count; i++) {
         if (m_blocks[i].writer || (write && m_blocks[i].readers != 0)) return nullptr;
@@ -78,7 +83,8 @@ std::unique_ptr<Operation> Workload::next_of_final_check() {
     auto operation = std::make_unique<Operation>();
     operation->started_us = m_world.now_us();
     operation->first = m_checked;
-    operation->count = std::min<uint32_t>(16, static_cast<uint32_t>(m_blocks.size()) - m_checked);
+    operation->count = std::min<uint32_t>(m_long_writes ? 192 : 16,
+                                          static_cast<uint32_t>(m_blocks.size()) - m_checked);
     m_checked += operation->count;
     operation->buffer.assign(size_t{operation->count} * k_block_bytes, 0xee);
     lock(*operation, true);

@@ -56,6 +56,7 @@ private:
     void check_block(uint32_t block, const uint8_t* bytes, const char* rule);
 
     World& m_world;
+    const bool m_long_writes;
     struct Block {
         uint64_t version = 0;  // that was acknowledged
         uint32_t readers = 0;
