@@ -20,8 +20,9 @@ static int change_errno(u32 error)
 	case HAWSER_ERROR_NO_SUCH_CONNECTION:
 		return -ENODEV;
 	case HAWSER_ERROR_LAST_CONNECTION:
-	case HAWSER_ERROR_CMD_SN_NOT_ORDERED:
 		return -EBUSY;
+	case HAWSER_ERROR_CMD_SN_NOT_ORDERED:
+		return -EOPNOTSUPP;
 	default:
 		return -ENOBUFS;
 	}

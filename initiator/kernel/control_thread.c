@@ -165,7 +165,8 @@ static void control_say_news(struct glue_session *session,
 			 "does not put commands of several connections into order",
 			 "a lower CmdSN that comes later is an error to it",
 			 "one connection from now on; see hawser connection cmdsn-order");
-	if (!now->fallback && before->fallback)
+	if (!now->fallback && before->fallback &&
+	    now->cmd_sn_order != HAWSER_CMD_SN_ORDER_CONNECTION)
 		dev_notice(dev, "no longer held to one connection\n");
 	if (now->portals_ignored != before->portals_ignored)
 		dev_notice(dev, "target tells %u portals that mean nothing from here: not used\n",

@@ -19,12 +19,12 @@ namespace {
 
 constexpr uint64_t k_image_bytes = 64 << 20;
 constexpr double k_falls_within_s = 10;
-constexpr double k_rate_least = 0.9;
 
 struct OrderPlan {
     std::string name;
     unsigned verify_s;   // of fio over four portals, the fall included
     unsigned measure_s;  // of each of the two rates
+    double rate_least;   // of the one by the other; a short measurement on a busy host says little
 };
 
 // VERIFY and MEASURE are set before it.
@@ -66,7 +66,7 @@ double number_in(DirectRun& run, const std::string& expression) {
     return said ? std::stod(said->groups[1]) : -1;
 }
 
-void judge(DirectRun& run, Peer& proxy) {
+void judge(DirectRun& run, const OrderPlan& plan, Peer& proxy) {
     auto& serial = run.machine().serial();
     auto& report = run.report();
     run.expect_console("four connections to begin with", "FAULT connections 4");
@@ -79,11 +79,11 @@ void judge(DirectRun& run, Peer& proxy) {
     run.expect_console("one connection that was asked for", "FAULT told: connections 1");
     run.expect_console("no mistake of ours", "FAULT own mistakes 0");
     run.expect_console("a clean end", "FAULT logged out again");
-    const auto begins = serial.find("FAULT load begins");
+    const auto begins = serial.find("hawser[0-9]+: connection .*: target closed the connection");
     const auto falls = serial.find("hawser[0-9]+: target does not put commands of several");
     const double fall_s =
         begins && falls ? run.machine().seconds(falls->at) - run.machine().seconds(begins->at) : -1;
-    report.check("it falls within ten seconds, and says so",
+    report.check("it falls within ten seconds of the first loss, and says so",
                  fall_s >= 0 && fall_s <= k_falls_within_s, fmt::format("{:.1f} s", fall_s));
     const double at_fall = number_in(run, "FAULT fallen .* reinstatements ([0-9]+)");
     report.check("by a few reinstatements", at_fall >= 1 && at_fall <= 5,
@@ -93,7 +93,7 @@ void judge(DirectRun& run, Peer& proxy) {
     const double fell = number_in(run, "FAULT fell back: 0 errors 0 IOPS ([0-9.]+)");
     const double one = number_in(run, "FAULT one connection: 0 errors 0 IOPS ([0-9.]+)");
     report.check("as fast as one connection that was asked for",
-                 fell > 0 && fell >= k_rate_least * one, fmt::format("{} of {}", fell, one));
+                 fell > 0 && fell >= plan.rate_least * one, fmt::format("{} of {}", fell, one));
     proxy.stop();
     report.check("the proxy had something to refuse",
                  proxy.log().find("lower CmdSNs refused 0") == std::string::npos &&
@@ -122,7 +122,7 @@ void tell(const OrderPlan& plan) {
         start_fault_machine(run, options);
         run.machine().serial().expect("FAULT done", Seconds(600));
         run.machine().wait_for_end(Seconds(60));
-        judge(run, proxy);
+        judge(run, plan, proxy);
         target.stop();
     });
 }
@@ -130,10 +130,10 @@ void tell(const OrderPlan& plan) {
 }  // namespace
 
 TEST_CASE("cmdsn-order", "[more]") {
-    tell({.name = "cmdsn-order", .verify_s = 120, .measure_s = 40});
+    tell({.name = "cmdsn-order", .verify_s = 120, .measure_s = 40, .rate_least = 0.9});
 }
 
 // As long as `make check` has time for.
 TEST_CASE("cmdsn-order-short") {
-    tell({.name = "cmdsn-order-short", .verify_s = 15, .measure_s = 8});
+    tell({.name = "cmdsn-order-short", .verify_s = 15, .measure_s = 8, .rate_least = 0.5});
 }
