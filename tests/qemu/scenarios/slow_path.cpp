@@ -160,7 +160,7 @@ void tell_of(const std::string& name, const Load& load) {
 
 }  // namespace
 
-TEST_CASE("slow-path") {
+TEST_CASE("slow-path", "[more]") {
     tell_of("slow-path", {2, 128, 112, false});
 }
 
