@@ -16,8 +16,8 @@ namespace {
 constexpr uint32_t k_accused_max = 3;  // so often a command is sent again
 constexpr uint64_t k_look_again_us = 500000;
 constexpr uint64_t k_pause_us = 300000;
-// Thirty seconds is what is wanted. Seed 115 takes 36: at level 2 the ladders of others, each of which
-// costs the connection, begin the time of a forgotten command anew. To be mended in the engine.
+// Thirty seconds is what is wanted. Seed 115 takes 36: at level 2 the ladders of others, each of
+// which costs the connection, begin the time of a forgotten command anew. To be mended.
 constexpr uint64_t k_ladder_us = 45000000;
 constexpr uint32_t k_identity_bytes = 64;
 constexpr uint8_t k_identity = 1;
